@@ -1,0 +1,123 @@
+"""Every error that Holdfast raises on purpose, and the exit code that it ends a command with.
+
+::
+
+    HoldfastError                      1   something did not work; the message is meant for the user
+    ├── UsageError                     2   the command line asks for something that cannot be
+    │   └── ConfigurationError         2   config.yaml or the environment is wrong; carries every problem
+    ├── NotAvailableError              1   the configuration is right, this version cannot run it yet
+    ├── AlreadyRunningError           11   another run of the same backup holds its lock
+    ├── ScheduleError                  1   the crontab could not be read or written; nothing was changed
+    ├── SourceError                    1   what is to be backed up cannot be read at all
+    ├── ArchiveError                   1   an archive cannot be made or opened
+    │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
+    │   └── HostileArchiveError        1   an archive that would write outside of its folder, and the like
+    ├── StorageError                   1   a storage refused or failed
+    │   ├── ObjectNotFoundError        1   there is nothing under this key
+    │   ├── ObjectExistsError          1   keys are never overwritten
+    │   ├── StorageFullError           1   no space or quota left
+    │   └── IntegrityError             1   the stored bytes are not the bytes that were sent
+    ├── CatalogError                   1   the database of runs cannot be used
+    └── InterruptedRun           130/143   SIGINT or SIGTERM ended the run
+
+A *partial* run (exit 3) is no error: it is an outcome, see ``model.RunStatus``.
+Vendor exceptions (OSError among them) are translated into these at the edge, in the adapter that met them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from model import Problem
+
+EXIT_GOOD = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_ALREADY_RUNNING = 11
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class HoldfastError(Exception):
+    """Something did not work. ``str(error)`` is one or more full sentences for the user; no secret is in it."""
+
+    exit_code = EXIT_FAILED
+
+
+class UsageError(HoldfastError):
+    """The command line names something that does not exist or cannot be combined."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigurationError(UsageError):
+    """The configuration is wrong. ``problems`` holds all of them, in the order of their lines."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class NotAvailableError(HoldfastError):
+    """The configuration is valid, but this version of Holdfast cannot run this kind yet."""
+
+
+class AlreadyRunningError(HoldfastError):
+    """Another run of the same backup is under way."""
+
+    exit_code = EXIT_ALREADY_RUNNING
+
+
+class ScheduleError(HoldfastError):
+    """The schedule (the crontab) could not be read or written. Nothing was changed."""
+
+
+class SourceError(HoldfastError):
+    """What is to be backed up is missing or cannot be read at all."""
+
+
+class ArchiveError(HoldfastError):
+    """An archive cannot be made or opened."""
+
+
+class DamagedArchiveError(ArchiveError):
+    """Bytes of an archive, index or manifest are not what they were when they were written."""
+
+
+class HostileArchiveError(ArchiveError):
+    """An archive asks for something that no honest archive does, such as writing outside of its folder."""
+
+
+class StorageError(HoldfastError):
+    """A storage refused or failed."""
+
+
+class ObjectNotFoundError(StorageError):
+    """There is no object under this key."""
+
+
+class ObjectExistsError(StorageError):
+    """There is an object under this key already, and keys are never overwritten."""
+
+
+class StorageFullError(StorageError):
+    """The storage has no space or quota left."""
+
+
+class IntegrityError(StorageError):
+    """What the storage holds is not what was sent."""
+
+
+class CatalogError(HoldfastError):
+    """The database of runs cannot be opened, migrated or written."""
+
+
+class InterruptedRun(HoldfastError):
+    """SIGINT (130) or SIGTERM (143) ended the run. Not named ``…Error``: the user asked for it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,333 @@
+"""The words of Holdfast as frozen values: what a configuration says, what a source yields, what a run leaves behind.
+
+No I/O and no import but the standard library and ``utils``. Times are timezone-aware ``datetime`` in UTC unless a
+name says otherwise; sizes are bytes; paths of members are ``bytes``, because a file name on Linux is bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from utils import remember_secret
+
+
+class Secret:
+    """A text that must never be shown: ``str()``, ``repr()`` and formatting give ``****``.
+
+    Making one also tells :func:`utils.redact` its text, so that it is taken out of log lines and error messages
+    that quote what another program said.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        remember_secret(text)
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that hands it to a program or a service."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "****"
+
+    def __str__(self) -> str:
+        return "****"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+
+# --- what a configuration says ----------------------------------------------------------------------------------
+
+
+class Severity(enum.StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with, or worth saying about, the configuration. ``line`` and ``column`` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        kind = "" if self.severity is Severity.ERROR else "warning: "
+        return f"{self.file}:{self.line}:{self.column}: {kind}{self.message}"
+
+
+class StorageType(enum.StrEnum):
+    LOCAL = "LOCAL"
+    S3 = "S3"
+    ONEDRIVE = "ONEDRIVE"
+    SFTP = "SFTP"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageDefinition:
+    """A storage as configured. ``settings`` has the keys of config.yaml (``ROOT``, ``BUCKET`` …)."""
+
+    name: str
+    type: StorageType
+    settings: Mapping[str, str | Secret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A storage and a path in it: ``""`` or ``a/b``, without a slash at either end."""
+
+    storage: StorageDefinition
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.storage.name}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class SshHost:
+    username: str | None
+    address: str
+    port: int = 22
+    key_file: str | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DockerContainer:
+    container_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Files and folders. ``paths`` are absolute; ``exclude`` are gitignore patterns, matched below each path."""
+
+    paths: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    exclude_caches: bool = False
+    exclude_if_present: tuple[str, ...] = ()
+    one_file_system: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSource:
+    engine: str
+    names: tuple[str, ...]
+    username: str | None = None
+    password: Secret | None = None
+    host: str | None = None
+    port: int | None = None
+
+
+class CompressionMethod(enum.StrEnum):
+    DEFLATE = "deflate"
+    ZSTD = "zstd"
+    STORE = "store"
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """How members are packed. Levels: deflate 0 to 3 (ISA-L), zstd 1 to 19, store has none (0)."""
+
+    method: CompressionMethod = CompressionMethod.DEFLATE
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which copies stay. ``None`` means that this rule was not given."""
+
+    last: int | None = None
+    daily: int | None = None
+    weekly: int | None = None
+    monthly: int | None = None
+    yearly: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One definition: a source, where it is read, when, and where the archive goes. ``id`` is ``project/name``.
+
+    ``id`` is made of the names with everything but letters, digits, ``.``, ``_`` and ``-`` replaced by ``-``; it
+    stands in the crontab, in object keys and in the catalog. ``line`` is where its definition begins.
+    """
+
+    id: str
+    project: str
+    name: str
+    source: FileSource | DatabaseSource
+    intervals: tuple[str, ...]
+    targets: tuple[Target, ...]
+    ssh: SshHost | None = None
+    docker: DockerContainer | None = None
+    compression: Compression = Compression()
+    keep: Keep = Keep()
+    enabled: bool = True
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole, valid config.yaml. ``path`` and ``state_directory`` are absolute. ``backups`` has disabled ones too."""
+
+    path: Path
+    backups: tuple[Backup, ...]
+    storages: Mapping[str, StorageDefinition]
+    state_directory: Path
+    catalog_url: Secret | None = None
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def enabled_backups(self) -> tuple[Backup, ...]:
+        return tuple(backup for backup in self.backups if backup.enabled)
+
+
+# --- what a source yields ---------------------------------------------------------------------------------------
+
+
+class MemberKind(enum.StrEnum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+class OpenContent(Protocol):
+    """A file that was opened for reading at any position, by several threads at once."""
+
+    @property
+    def size(self) -> int:
+        """The size when it was opened. Bytes that are appended later are not read."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes; fewer only where the file ends now. Raises OSError."""
+
+    def close(self) -> str | None:
+        """Release it. The answer says how the file changed since it was opened (``"grew"`` …), or is None."""
+
+
+class SeekableContent(Protocol):
+    """Content that can be read at any position, so its blocks can be packed in parallel."""
+
+    def open(self) -> OpenContent:
+        """Raises OSError (FileNotFoundError where it has vanished)."""
+
+
+class StreamContent(Protocol):
+    """Content of unknown length that can be read once, in order. A failed producer raises when it ends."""
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+
+@dataclass(slots=True)
+class Member:
+    """One file, folder or link of a source, with all that is known of it. It knows nothing of ZIP.
+
+    ``path`` is relative, separated by ``/``, without ``.`` or ``..``. ``mode`` is the permission bits (07777).
+    ``data_extents`` are the ``(offset, length)`` that hold data where the file has holes, else None.
+    ``hard_link_to`` is the path of an earlier member that is the same inode. Not frozen: a run makes a million of them.
+    """
+
+    path: bytes
+    kind: MemberKind
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    user: str = ""
+    group: str = ""
+    modified_ns: int = 0
+    size: int = 0
+    content: SeekableContent | StreamContent | None = None
+    link_target: bytes | None = None
+    hard_link_to: bytes | None = None
+    extended_attributes: Mapping[str, bytes] | None = None
+    data_extents: tuple[tuple[int, int], ...] | None = None
+
+
+class NoteKind(enum.StrEnum):
+    """What a run has to say of one path. Only ``UNREADABLE`` makes a run partial."""
+
+    UNREADABLE = "unreadable"
+    VANISHED = "vanished"
+    CHANGED = "changed"
+    SPECIAL = "special"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    kind: NoteKind
+    path: bytes
+    reason: str
+
+
+# --- what a run leaves behind -----------------------------------------------------------------------------------
+
+
+class RunStatus(enum.StrEnum):
+    """How a run stands. ``INTERRUPTED`` is a signal, a kill or a power cut: nothing of it counts."""
+
+    RUNNING = "running"
+    GOOD = "good"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it lies on a storage. ``sha256`` (hex) is None where only a listing was read."""
+
+    key: str
+    size: int
+    modified: datetime
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The one ZIP that a run makes, and the index beside it."""
+
+    name: str
+    started: datetime
+    size: int
+    sha256: str
+    file_count: int
+    content_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An archive as it lies, or failed to lie, on one target. ``error`` is set where the status is not good."""
+
+    storage: str
+    key: str
+    status: RunStatus
+    size: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of one backup. ``slot`` is the scheduled time that it fulfils; None where a person started it."""
+
+    id: str
+    backup_id: str
+    started: datetime
+    slot: datetime | None = None
+    ended: datetime | None = None
+    status: RunStatus = RunStatus.RUNNING
+    message: str = ""
+    archive: Archive | None = None
+    copies: tuple[Copy, ...] = ()

@@ -1,0 +1,94 @@
+"""Small helpers for every floor, from the standard library only: sizes, durations, times, redaction, private folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+_secrets: set[str] = set()
+
+# A shorter secret such as "1234" is taken out only where it stands as a word of its own: otherwise
+# every size and time that happens to hold these digits would be unreadable.
+_SHORTEST_SECRET_REPLACED_ANYWHERE = 8
+
+
+def remember_secret(text: str) -> None:
+    """Have :func:`redact` take this text out from now on. Empty and blank texts are ignored."""
+    if text.strip():
+        _secrets.add(text)
+
+
+def redact(text: str) -> str:
+    """The text with every known secret replaced by ``****``."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        if secret not in text:
+            continue
+        if len(secret) >= _SHORTEST_SECRET_REPLACED_ANYWHERE:
+            text = text.replace(secret, "****")
+        else:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "****", text)
+    return text
+
+
+def utc_now() -> datetime:
+    """The clock. Everything pure takes the time as an argument; only entry points ask for it here."""
+    return datetime.now(UTC)
+
+
+def format_timestamp(moment: datetime) -> str:
+    """``20261120T030000Z``: the form used in object keys (ISO 8601 basic format, UTC, whole seconds)."""
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """The inverse of :func:`format_timestamp`. Raises ValueError."""
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def format_size(size: float) -> str:
+    """``950 B``, ``12.3 kB``, ``4.56 GB``: decimal units (1 kB = 1,000 B), three digits."""
+    if abs(size) < 1000:
+        return f"{int(size)} B"
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        size /= 1000
+        if abs(size) < 999.5 or unit == "PB":
+            break
+    digits = 2 if abs(size) < 9.995 else 1 if abs(size) < 99.95 else 0
+    return f"{size:.{digits}f} {unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``, ``3 d 4 h``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def printable(path: bytes) -> str:
+    """A file name for people: bytes that are not UTF-8 and control characters are shown as escapes, never raw."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def make_private_directory(path: Path) -> Path:
+    """Make the folder, and its parents, with mode 0700 where it is missing. Raises OSError."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def fsync_directory(path: Path | str) -> None:
+    """Make a new or renamed entry of this folder durable (fsync(2): the file alone is not enough). Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
