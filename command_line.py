@@ -1,0 +1,235 @@
+"""What main.py, backup.py and restore.py share: common options, output that never fails on a character, exit codes.
+
+Only light modules are imported here, so that ``--help`` starts at once; configuration and catalog are imported
+by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import errors
+from utils import redact
+
+if TYPE_CHECKING:
+    from model import Configuration, Problem
+
+INSTALLATION = Path(__file__).absolute().parent
+"""The folder of main.py. Links in it are kept: an upgrade may exchange the link, and the scheduled lines stay right."""
+
+_STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "faint": "2"}
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+def new_parser(description: str, examples: Sequence[tuple[str, str]] = ()) -> argparse.ArgumentParser:
+    """A parser whose help ends with ``examples``: pairs of a command line and what it does.
+
+    Standard output and error are prepared here too, so that not even ``--help`` can fail on a character.
+    """
+    prepare_output()
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=examples_text(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def examples_text(examples: Sequence[tuple[str, str]]) -> str | None:
+    """The ``epilog`` of a parser (for subparsers too, with RawDescriptionHelpFormatter), or None without examples."""
+    if not examples:
+        return None
+    width = max(len(command) for command, _ in examples)
+    return "examples:\n" + "\n".join(f"  {command:<{width}}  {meaning}" for command, meaning in examples)
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, is_subcommand: bool = False) -> None:
+    """``--config``, ``--env-file``, ``--json``, ``-q`` and ``-v``: every command has them.
+
+    Where a parser has subcommands, it and each of them take these options; those of the subcommand
+    (``is_subcommand``) have no defaults of their own, which would overwrite what stood before it.
+    """
+    defaults: dict[str, object] = {"default": argparse.SUPPRESS} if is_subcommand else {}
+    group = parser.add_argument_group("common options")
+
+    def add(container: argparse._ActionsContainer, *names: str, **settings: Any) -> None:
+        container.add_argument(*names, **settings, **defaults)
+
+    add(group, "--config", type=Path, metavar="FILE", help="the configuration (default: config.yaml beside main.py)")
+    add(group, "--env-file", type=Path, metavar="FILE", help="environment variables (default: .env beside the config)")
+    add(group, "--json", action="store_true", help="print one JSON document instead of text")
+    volume = group.add_mutually_exclusive_group()
+    add(volume, "-q", "--quiet", action="store_true", help="print errors only")
+    add(volume, "-v", "--verbose", action="store_true", help="print more")
+
+
+def configuration_path(arguments: argparse.Namespace) -> Path:
+    """The absolute path of the configuration that the command line asks for; the file may be missing.
+
+    Links are kept, but for a path with ``..``, which means something else behind a link.
+    """
+    path: Path = (arguments.config or INSTALLATION / "config.yaml").absolute()
+    return path.resolve() if ".." in path.parts else path
+
+
+def load(arguments: argparse.Namespace, *, show_warnings: bool = True) -> Configuration:
+    """The configuration that the command line asks for; its warnings go to standard error unless ``--quiet``.
+
+    Commands that cron starts pass ``show_warnings=False``: a warning would be a mail every minute.
+    Raises ConfigurationError.
+    """
+    from config import load_configuration
+
+    configuration = load_configuration(configuration_path(arguments), os.environ, arguments.env_file)
+    if show_warnings and not arguments.quiet:
+        for warning in configuration.warnings:
+            complain(str(warning))
+    return configuration
+
+
+def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run the command; the exit code of the process. Nothing is raised but SystemExit.
+
+    With ``--json`` an error is the one document on standard output:
+    ``{"error": {"type", "message", "problems": [{"file", "line", "column", "severity", "message"}]}}``.
+    """
+    try:
+        exit_code = command(arguments)
+        flush_output()
+        return exit_code
+    except errors.HoldfastError as error:
+        report(error, as_json=arguments.json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        complain("Interrupted.")
+        return errors.EXIT_INTERRUPTED
+    except BrokenPipeError:
+        discard_output()
+        return errors.EXIT_FAILED
+    except Exception as error:
+        report_unexpected(error, as_json=arguments.json)
+        return errors.EXIT_FAILED
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+def report(error: errors.HoldfastError, *, as_json: bool) -> None:
+    """The message of an expected error, redacted: on standard error, or as JSON on standard output."""
+    problems = error.problems if isinstance(error, errors.ConfigurationError) else ()
+    if as_json:
+        show_error_document(type(error).__name__, str(error), problems)
+    else:
+        complain(str(error))
+
+
+def report_unexpected(error: Exception, *, as_json: bool) -> None:
+    """A traceback without the values of variables, redacted, for an error that nobody foresaw."""
+    import traceback
+
+    complain("".join(traceback.format_exception(error)).rstrip("\n"))
+    complain("This is a mistake in Holdfast itself. Please report it with the lines above.")
+    if as_json:
+        show_error_document(type(error).__name__, str(error), ())
+
+
+def show_error_document(kind: str, message: str, problems: Iterable[Problem]) -> None:
+    """The JSON form of an error. Where standard output is gone too, nothing is left to tell anyone."""
+    listed = [
+        {
+            "file": problem.file,
+            "line": problem.line,
+            "column": problem.column,
+            "severity": problem.severity.value,
+            "message": redact(problem.message),
+        }
+        for problem in problems
+    ]
+    try:
+        show_json({"error": {"type": kind, "message": redact(message), "problems": listed}})
+        flush_output()
+    except (OSError, errors.HoldfastError):
+        discard_output()
+
+
+# --- output -----------------------------------------------------------------------------------------------------
+
+
+def prepare_output() -> None:
+    """Characters that the locale cannot show, and bytes of file names that are no text, become ``\\x…`` escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def show(text: str) -> None:
+    """A line (or lines) on standard output."""
+    if sys.stdout is not None:
+        sys.stdout.write(text + "\n")
+
+
+def show_json(document: object) -> None:
+    """A JSON document on standard output, in ASCII so that every locale can hold it."""
+    import json
+
+    show(json.dumps(document, indent=2))
+
+
+def complain(text: str) -> None:
+    """A line (or lines) on standard error, redacted. Where standard error is gone, it is lost."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(redact(text) + "\n")
+            sys.stderr.flush()
+        except OSError:
+            pass
+
+
+def flush_output() -> None:
+    """Hand on what was printed. Raises BrokenPipeError where the reader left, HoldfastError where the disk is full."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise errors.HoldfastError(f"The output could not be written: {error.strerror}.") from error
+
+
+def discard_output() -> None:
+    """Send what is still buffered nowhere, or the interpreter would complain of it once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is looking: rich output, progress and ``unchanged`` are for terminals only."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """The text in ``bold``, ``faint``, ``red``, ``green`` or ``yellow`` where ``stream`` (default: standard output)
+    is a terminal that shows colours; NO_COLOR (https://no-color.org) and TERM=dumb are respected."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return text
+    if not is_terminal(stream or sys.stdout):
+        return text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns of text, two spaces apart, without spaces at the ends of lines."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([styled(texts[0], "bold"), *texts[1:]])
