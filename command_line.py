@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -57,7 +58,7 @@ def add_common_options(parser: argparse.ArgumentParser, *, is_subcommand: bool =
     Where a parser has subcommands, it and each of them take these options; those of the subcommand
     (``is_subcommand``) have no defaults of their own, which would overwrite what stood before it.
     """
-    defaults: dict[str, object] = {"default": argparse.SUPPRESS} if is_subcommand else {}
+    defaults: dict[str, Any] = {"default": argparse.SUPPRESS} if is_subcommand else {}
     group = parser.add_argument_group("common options")
 
     def add(container: argparse._ActionsContainer, *names: str, **settings: Any) -> None:
@@ -171,9 +172,10 @@ def prepare_output() -> None:
 
 
 def show(text: str) -> None:
-    """A line (or lines) on standard output."""
+    """A line (or lines) on standard output. Raises as :func:`flush_output` does."""
     if sys.stdout is not None:
-        sys.stdout.write(text + "\n")
+        with _output_errors():
+            sys.stdout.write(text + "\n")
 
 
 def show_json(document: object) -> None:
@@ -195,9 +197,15 @@ def complain(text: str) -> None:
 
 def flush_output() -> None:
     """Hand on what was printed. Raises BrokenPipeError where the reader left, HoldfastError where the disk is full."""
-    try:
-        if sys.stdout is not None:
+    if sys.stdout is not None:
+        with _output_errors():
             sys.stdout.flush()
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
