@@ -81,7 +81,9 @@ def printable(path: bytes) -> str:
 
 def make_private_directory(path: Path) -> Path:
     """Make the folder, and its parents, with mode 0700 where it is missing. Raises OSError."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.is_dir():
+        make_private_directory(path.parent)  # mkdir(parents=True) would make the parents readable by others
+        path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
