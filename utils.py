@@ -1,4 +1,4 @@
-"""Small helpers for every floor, from the standard library only: sizes, durations, times, redaction, private folders."""
+"""Small helpers for every floor, from the standard library only: sizes, times, redaction, private folders."""
 
 from __future__ import annotations
 
