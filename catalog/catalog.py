@@ -1,0 +1,87 @@
+"""The catalog's questions and answers, in the words of ``model``. The SQL stands in ``catalog.queries``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from catalog import queries
+from catalog.database import Database
+from catalog.queries import LastRuns
+from catalog.sqlite import SqliteDatabase
+from model import Run, Secret
+
+
+class Catalog:
+    """Every method is one transaction, may be called from several processes at once, and raises CatalogError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin_run(self, run: Run) -> None:
+        """Record a run that begins: its id is new."""
+        self._database.write(partial(queries.begin_run, run=run))
+
+    def finish_run(self, run: Run) -> None:
+        """Record how a run ended: status, time, message, archive and copies, in place of what was there of it.
+
+        A run that the catalog does not know (it was lost in between) is recorded whole.
+        """
+        self._database.write(partial(queries.finish_run, run=run))
+
+    def mark_dead_runs(self, backup_id: str, now: datetime) -> list[Run]:
+        """Every running run of this backup becomes an interrupted one that ended now; these runs, oldest first.
+
+        The caller holds the lock of the backup, so that no process can be behind them any more.
+        """
+        return self._database.write(partial(queries.mark_dead_runs, backup_id=backup_id, now=now))
+
+    def last_runs(self, backup_ids: Iterable[str]) -> dict[str, LastRuns]:
+        """The last run and the last good run of each of these backups."""
+        return self._database.read(partial(queries.last_runs, backup_ids=list(backup_ids)))
+
+    def runs(self, backup_id: str, limit: int) -> list[Run]:
+        """The newest runs of a backup, newest first."""
+        return self._database.read(partial(queries.newest_runs, backup_id=backup_id, limit=limit))
+
+    def slot_runs(self, backup_id: str, slot: datetime) -> list[Run]:
+        """The runs that were to fulfil this scheduled time, oldest first."""
+        return self._database.read(partial(queries.slot_runs, backup_id=backup_id, slot=slot))
+
+    def known_backup_ids(self) -> list[str]:
+        """Every backup that ever ran, in order, whether it is still configured or not."""
+        return self._database.read(queries.known_backup_ids)
+
+    def record_schedule(self, intervals_by_backup: Mapping[str, tuple[str, ...]], now: datetime) -> None:
+        """Remember since when each backup has these intervals: now where they are new or changed, as before where not.
+
+        Backups that are not among them are forgotten. Nothing is written where nothing changed.
+        """
+        if self._database.read(queries.recorded_intervals) != dict(intervals_by_backup):
+            self._database.write(partial(queries.record_schedule, intervals_by_backup=intervals_by_backup, now=now))
+
+    def schedule_since(self) -> dict[str, datetime]:
+        """Since when each scheduled backup has the intervals that it has."""
+        return self._database.read(queries.schedule_since)
+
+    def close(self) -> None:
+        """Release what is held. The catalog cannot be used afterwards."""
+        self._database.close()
+
+
+def open_catalog(state_directory: Path, url: Secret | None) -> Catalog:
+    """The catalog in the state folder, or in the PostgreSQL database that ``url`` names, made where it is missing.
+
+    Raises CatalogError. A damaged SQLite file is set aside, with a warning to the log, and a new one begun.
+    """
+    database: Database
+    if url is None:
+        database = SqliteDatabase(state_directory)
+    else:
+        from catalog.postgresql import PostgresqlDatabase
+
+        database = PostgresqlDatabase(url)
+    database.migrate()
+    return Catalog(database)

@@ -1,0 +1,97 @@
+"""The tables of the catalog as they are now. ``catalog/migrations`` leads there from every earlier version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+# The newest of the migrations. A database that says the same is used as it is, without importing Alembic.
+HEAD_REVISION = "0001"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time with its zone. SQLite has no zones: there it is UTC, written so that people can read it."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+# Every backup that ever ran, so that asking for them does not read a million runs.
+backups = Table("backups", metadata, Column("id", Text, primary_key=True))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("backup_id", Text, ForeignKey("backups.id"), nullable=False),
+    Column("started", UtcDateTime, nullable=False),
+    Column("slot", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("status", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    # One index for each question: the last run, the last good or running one, those of a slot.
+    # They end in the id because that decides between two runs that started in the same microsecond.
+    Index("runs_by_start", "backup_id", "started", "id"),
+    Index("runs_by_status", "backup_id", "status", "started", "id"),
+    Index("runs_by_slot", "backup_id", "slot"),
+)
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("started", UtcDateTime, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("file_count", BigInteger, nullable=False),
+    Column("content_size", BigInteger, nullable=False),
+)
+
+copies = Table(
+    "copies",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("storage", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("error", Text),
+)
+
+# ``since`` is when these intervals were first seen: a slot before it was never missed.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("backup_id", Text, primary_key=True),
+    Column("intervals", JSON, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+)
