@@ -1,0 +1,59 @@
+"""One run of a backup at a time, on this machine.
+
+The lock is flock(2) on an open file: the kernel lets go of it when its process ends, however that ends, so there is
+no stale lock and nothing to unlock by hand. The file stays; its text only says who held it last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from errors import AlreadyRunningError, HoldfastError
+from utils import make_private_directory, utc_now
+
+
+@contextmanager
+def lock_backup(state_directory: Path, backup_id: str) -> Iterator[None]:
+    """Hold ``<state>/locks/<project>/<backup>.lock``.
+
+    Raises AlreadyRunningError where another process, or this one, holds it; HoldfastError where the file cannot be
+    made. Children do not inherit the lock.
+    """
+    path = state_directory / "locks" / f"{backup_id}.lock"
+    try:
+        make_private_directory(path.parent)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HoldfastError(f"The lock {path} cannot be made: {error.strerror}. Check STATE_DIR.") from error
+    try:
+        _take(lock, path, backup_id)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, path: Path, backup_id: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunningError(
+            f"The backup {backup_id} is running already ({_holder(lock)}). Wait for it to end, or end that process."
+        ) from None
+    except OSError as error:
+        raise HoldfastError(
+            f"The file system of {path} cannot lock files: {error.strerror}. Let STATE_DIR be on a local disk."
+        ) from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()}, since {utc_now():%Y-%m-%dT%H:%M:%SZ}\n".encode(), 0)
+    except OSError:
+        # A full disk must not keep a run from starting: the text is only for people, the lock is held.
+        return
+
+
+def _holder(lock: int) -> str:
+    return os.pread(lock, 100, 0).decode("ascii", "replace").strip() or "its process has not said its number yet"
