@@ -7,6 +7,8 @@ name says otherwise; sizes are bytes; paths of members are ``bytes``, because a 
 from __future__ import annotations
 
 import enum
+import errno
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,7 +144,7 @@ class Compression:
     """How members are packed. Levels: deflate 0 to 3 (ISA-L), zstd 1 to 19, store has none (0)."""
 
     method: CompressionMethod = CompressionMethod.DEFLATE
-    level: int = 1
+    level: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +208,6 @@ class MemberKind(enum.StrEnum):
 class OpenContent(Protocol):
     """A file that was opened for reading at any position, by several threads at once."""
 
-    @property
-    def size(self) -> int:
-        """The size when it was opened. Bytes that are appended later are not read."""
-
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes; fewer only where the file ends now. Raises OSError."""
 
@@ -217,17 +215,28 @@ class OpenContent(Protocol):
         """Release it. The answer says how the file changed since it was opened (``"grew"`` …), or is None."""
 
 
-class SeekableContent(Protocol):
+class SeekableContent(ABC):
     """Content that can be read at any position, so its blocks can be packed in parallel."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def open(self) -> OpenContent:
         """Raises OSError (FileNotFoundError where it has vanished)."""
 
+    @abstractmethod
+    def read(self, length: int) -> tuple[bytes, str | None]:
+        """At once: its first ``length`` bytes, and how it changed meanwhile (see ``OpenContent.close``)."""
 
-class StreamContent(Protocol):
+
+class StreamContent(ABC):
     """Content of unknown length that can be read once, in order. A failed producer raises when it ends."""
 
-    def chunks(self) -> Iterator[bytes]: ...
+    __slots__ = ()
+
+    @abstractmethod
+    def chunks(self) -> Iterator[bytes]:
+        """Its bytes, in chunks of any size."""
 
 
 @dataclass(slots=True)
@@ -235,7 +244,8 @@ class Member:
     """One file, folder or link of a source, with all that is known of it. It knows nothing of ZIP.
 
     ``path`` is relative, separated by ``/``, without ``.`` or ``..``. ``mode`` is the permission bits (07777).
-    ``data_extents`` are the ``(offset, length)`` that hold data where the file has holes, else None.
+    ``size`` is the most that is read of ``content``: what is appended later waits for the next run. ``data_extents``
+    are the ``(offset, length)`` that hold data where the file has holes, else None.
     ``hard_link_to`` is the path of an earlier member that is the same inode. Not frozen: a run makes a million of them.
     """
 
@@ -267,9 +277,18 @@ class NoteKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
+    """Something to say of one path of a source, named as a member is; ``reason`` reads on: ``"it is a socket"``."""
+
     kind: NoteKind
     path: bytes
     reason: str
+
+    @classmethod
+    def of_error(cls, path: bytes, error: OSError) -> Note:
+        """For a path that was listed and could not be read. Vanishing is ordinary life in a live tree."""
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return cls(NoteKind.VANISHED, path, "it vanished, or became something else, before it was read")
+        return cls(NoteKind.UNREADABLE, path, error.strerror or type(error).__name__)
 
 
 # --- what a run leaves behind -----------------------------------------------------------------------------------

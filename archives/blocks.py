@@ -1,0 +1,194 @@
+"""Packing and unpacking single blocks, and the CRC-32 of blocks put together.
+
+A large member is cut into blocks of 1 MiB that are packed independently of each other: several cores work on one
+file, and a reader that knows where the blocks lie can unpack them in parallel or take one without its neighbours.
+
+- deflate (RFC 1951): each block ends with a full flush, so it ends on a byte and refers to nothing before it; after
+  the last one comes an empty final block.
+- zstd (RFC 8878): each block is a frame of its own; a decoder reads frames that follow each other as one stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import zlib
+from typing import Any, Protocol
+
+from isal import igzip_lib, isal_zlib
+
+from archives.zip_format import METHOD_DEFLATE, METHOD_STORE, METHOD_ZSTD
+from errors import DamagedArchiveError
+from model import Compression, CompressionMethod
+
+BLOCK_SIZE = 1 << 20
+"""1 MiB: ISA-L's ratio is within 0.1% of that with 4 MiB blocks (measured), and every block in flight costs memory."""
+
+DEFLATE_END = b"\x03\x00"
+"""An empty, final block with the fixed codes (RFC 1951, 3.2.6)."""
+
+crc32 = isal_zlib.crc32
+
+
+class BlockCodec(Protocol):
+    """Packs blocks. Safe to call from several threads."""
+
+    method: int
+    stream_end: bytes
+
+    def pack(self, data: bytes) -> bytes:
+        """One whole small member."""
+
+    def pack_block(self, data: bytes) -> bytes:
+        """One block of a member that has several."""
+
+
+class DeflateCodec:
+    """Deflate by ISA-L, levels 0 to 3."""
+
+    method = METHOD_DEFLATE
+    stream_end = DEFLATE_END
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._local = threading.local()
+
+    def pack(self, data: bytes) -> bytes:
+        return igzip_lib.compress(data, self._level, igzip_lib.COMP_DEFLATE)
+
+    def pack_block(self, data: bytes) -> bytes:
+        compressor = getattr(self._local, "compressor", None)
+        if compressor is None:
+            compressor = self._local.compressor = isal_zlib.compressobj(self._level, isal_zlib.DEFLATED, -15)
+        return bytes(compressor.compress(data) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
+
+
+class ZstandardCodec:
+    """Zstandard, levels 1 to 19. Fewer programs can open it in a ZIP: 7-Zip, libarchive and Python 3.14, not unzip."""
+
+    method = METHOD_ZSTD
+    stream_end = b""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._local = threading.local()
+
+    def pack(self, data: bytes) -> bytes:
+        compressor = getattr(self._local, "compressor", None)
+        if compressor is None:
+            import zstandard
+
+            compressor = self._local.compressor = zstandard.ZstdCompressor(level=self._level)
+        return bytes(compressor.compress(data))
+
+    pack_block = pack
+
+
+class StoreCodec:
+    """Content as it is."""
+
+    method = METHOD_STORE
+    stream_end = b""
+
+    def pack(self, data: bytes) -> bytes:
+        return data
+
+    pack_block = pack
+
+
+def codec_for(compression: Compression) -> BlockCodec:
+    if compression.method is CompressionMethod.DEFLATE:
+        return DeflateCodec(compression.level)
+    if compression.method is CompressionMethod.ZSTD:
+        return ZstandardCodec(compression.level)
+    return StoreCodec()
+
+
+def unpack_block(method: int, packed: bytes, size: int) -> bytes:
+    """The content of one block, or of one small member, of ``size`` bytes. Raises DamagedArchiveError."""
+    try:
+        if method == METHOD_STORE:
+            data = packed
+        elif method == METHOD_DEFLATE:
+            # The end is added because a block that is not the last has none, and the decoder wants one.
+            data = igzip_lib.decompress(packed + DEFLATE_END, igzip_lib.DECOMP_DEFLATE, 15, max(size, 1))
+        else:
+            data = _unpack_zstandard(packed, size)
+    except (igzip_lib.IsalError, EOFError, ValueError) as error:
+        raise DamagedArchiveError(f"packed data is damaged ({error})") from None
+    if len(data) != size:
+        raise DamagedArchiveError(f"packed data gave {len(data)} bytes where {size} were expected")
+    return bytes(data)
+
+
+def stream_unpacker(method: int) -> Any:
+    """A decoder for a member whose blocks are not known: ``decompress(data) -> bytes``, and ``eof`` once it ended."""
+    if method == METHOD_DEFLATE:
+        return zlib.decompressobj(-15)
+    if method == METHOD_ZSTD:
+        import zstandard
+
+        return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+    raise DamagedArchiveError(f"packing method {method} is not known")
+
+
+def _unpack_zstandard(packed: bytes, size: int) -> bytes:
+    import zstandard
+
+    try:
+        return bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1)))
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
+
+
+# --- the CRC-32 of two parts put together -------------------------------------------------------------------------
+
+_POLYNOMIAL = 0xEDB88320
+
+
+def _multiply(a: int, b: int) -> int:
+    """The product of two polynomials over GF(2), modulo that of CRC-32, bits reflected."""
+    product = 0
+    while a:
+        if a & 0x80000000:
+            product ^= b
+        a = (a << 1) & 0xFFFFFFFF
+        b = b >> 1 ^ _POLYNOMIAL if b & 1 else b >> 1
+    return product
+
+
+def _power_of_zeros(length: int) -> int:
+    """x^(8·length): what ``length`` zero bytes do to the register."""
+    power, square = 0x80000000, 0x00800000
+    while length:
+        if length & 1:
+            power = _multiply(square, power)
+        square = _multiply(square, square)
+        length >>= 1
+    return power
+
+
+@functools.cache
+def _tables_for_a_block() -> tuple[list[int], list[int], list[int], list[int]]:
+    """The effect of BLOCK_SIZE zero bytes on each byte of the register: 0.6 µs a block rather than 100."""
+    power = _power_of_zeros(BLOCK_SIZE)
+    tables = []
+    for shift in range(0, 32, 8):
+        table = [0]
+        for bit in range(8):
+            image = _multiply(power, 1 << (shift + bit))
+            table += [image ^ entry for entry in table]
+        tables.append(table)
+    return tables[0], tables[1], tables[2], tables[3]
+
+
+def combine_crc32(first: int, second: int, second_length: int) -> int:
+    """The CRC-32 of two byte strings put together, from that of each and the length of the second.
+
+    Source: the method of zlib's ``crc32_combine`` (Mark Adler), by multiplication of polynomials.
+    """
+    if second_length == BLOCK_SIZE:
+        low, second_byte, third_byte, high = _tables_for_a_block()
+        moved = low[first & 255] ^ second_byte[first >> 8 & 255] ^ third_byte[first >> 16 & 255] ^ high[first >> 24]
+        return moved ^ second
+    return _multiply(_power_of_zeros(second_length), first) ^ second

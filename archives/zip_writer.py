@@ -1,0 +1,275 @@
+"""Members in, the bytes of a ZIP out: streaming, on every core, in bounded memory.
+
+The thread that iterates the archive walks the members and puts finished pieces in order; worker threads read and pack
+(reading, ISA-L and CRC-32 release the GIL). Work is given out in the order of the archive and taken back in that order,
+at most ``_STEPS_PER_WORKER`` pieces per core at a time: a batch of small members, or one block of a large member.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import zstandard
+
+from archives import zip_format
+from archives.blocks import BLOCK_SIZE, codec_for, combine_crc32
+from archives.entry import Entry
+from archives.packing import PackedBatch, PackedBlock, pack_batch, pack_data_block, pack_file_block
+from model import Compression, Member, Note, NoteKind, OpenContent, SeekableContent, StreamContent
+
+_BATCH_MEMBERS = 128
+_STEPS_PER_WORKER = 6
+
+# From here on a member's packed size may not fit 32 bits: incompressible data grows by less than 0.1%.
+_ZIP64_FROM = 0xFF000000
+
+Step = Callable[[], Iterable[bytes]]
+"""The next bytes of the archive; waits for the worker that packs them."""
+
+
+@dataclass(slots=True)
+class _LargeMember:
+    """A member that is packed block by block, while it is under way."""
+
+    entry: Entry
+    blocks: array[int] = field(default_factory=lambda: array("I"))
+    ended: bool = False
+
+
+class ZipWriter:
+    """One archive. Iterate it once; what could not be read is told to ``on_note``, and the archive stays valid.
+
+    ``on_entry`` is called for each member in the order of the archive, ``on_progress`` with each member and the number
+    of its bytes that were packed since the last call. What a ``StreamContent`` raises is raised by the iteration: what
+    was yielded until then is no archive and must not be kept.
+    """
+
+    def __init__(
+        self,
+        members: Iterable[Member],
+        compression: Compression,
+        *,
+        on_entry: Callable[[Entry], None],
+        on_note: Callable[[Note], None],
+        on_progress: Callable[[Member, int], None],
+    ) -> None:
+        self._members = members
+        self._codec = codec_for(compression)
+        self._on_entry = on_entry
+        self._on_note = on_note
+        self._on_progress = on_progress
+        self._position = 0
+        self._directory = _CentralDirectory()
+        self._open_contents: set[OpenContent] = set()
+
+    def __iter__(self) -> Iterator[bytes]:
+        workers = os.cpu_count() or 1
+        executor = ThreadPoolExecutor(workers, thread_name_prefix="pack")
+        try:
+            with closing(self._plan(executor)) as plan:
+                for step in _look_ahead(plan, _STEPS_PER_WORKER * workers):
+                    for chunk in step():
+                        yield chunk
+                        self._position += len(chunk)
+            yield from self._directory.chunks(self._position)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+            for content in self._open_contents:
+                content.close()
+
+    # --- what is done, in the order of the archive ---
+
+    def _plan(self, executor: ThreadPoolExecutor) -> Generator[Step, None, None]:
+        batch: list[Member] = []
+        batch_size = 0
+        for member in self._members:
+            large = isinstance(member.content, StreamContent) or member.size > BLOCK_SIZE
+            if batch and (large or len(batch) == _BATCH_MEMBERS or batch_size + member.size > BLOCK_SIZE):
+                yield self._plan_batch(batch, executor)
+                batch, batch_size = [], 0
+            if isinstance(member.content, StreamContent):
+                yield from self._plan_stream(member, member.content, executor)
+            elif isinstance(member.content, SeekableContent) and large:
+                yield from self._plan_file(member, member.content, executor)
+            else:
+                batch.append(member)
+                batch_size += member.size
+        if batch:
+            yield self._plan_batch(batch, executor)
+
+    def _plan_batch(self, batch: list[Member], executor: ThreadPoolExecutor) -> Step:
+        future = executor.submit(pack_batch, batch, self._codec)
+        return lambda: self._batch(future)
+
+    def _plan_file(self, member: Member, content: SeekableContent, executor: ThreadPoolExecutor) -> Iterator[Step]:
+        try:
+            opened = content.open()
+        except OSError as error:
+            self._on_note(Note.of_error(member.path, error))
+            return
+        self._open_contents.add(opened)
+        large = self._large(member, zip64=member.size >= _ZIP64_FROM)
+        yield lambda: self._begin(large)
+        holes = _Holes(member.data_extents)
+        zeros: Future[PackedBlock] | None = None
+        for offset in range(0, member.size, BLOCK_SIZE):
+            if large.ended:
+                break
+            length = min(BLOCK_SIZE, member.size - offset)
+            if length == BLOCK_SIZE and holes.cover(offset, length):
+                # The zeros of a hole are packed once: a sparse terabyte costs no more than writing what it packs to.
+                zeros = zeros or executor.submit(pack_data_block, bytes(BLOCK_SIZE), self._codec)
+                yield self._plan_block(large, zeros, length)
+            else:
+                block = executor.submit(pack_file_block, opened, offset, length, self._codec)
+                yield self._plan_block(large, block, length)
+        yield lambda: self._end_file(large, opened)
+
+    def _plan_stream(self, member: Member, content: StreamContent, executor: ThreadPoolExecutor) -> Iterator[Step]:
+        large = self._large(member, zip64=True)
+        yield lambda: self._begin(large)
+        for data in _in_blocks(content.chunks()):
+            yield self._plan_block(large, executor.submit(pack_data_block, data, self._codec), len(data))
+        yield lambda: self._end(large)
+
+    def _plan_block(self, large: _LargeMember, block: Future[PackedBlock], length: int) -> Step:
+        return lambda: self._block(large, block, length)
+
+    def _large(self, member: Member, *, zip64: bool) -> _LargeMember:
+        return _LargeMember(Entry(member, self._codec.method, needs_descriptor=True, zip64=zip64))
+
+    # --- the steps ---
+
+    def _batch(self, future: Future[PackedBatch]) -> Iterator[bytes]:
+        batch = future.result()
+        for note in batch.notes:
+            self._on_note(note)
+        for entry in batch.entries:
+            entry.offset += self._position
+            self._add(entry)
+            self._on_progress(entry.member, entry.size)
+        yield batch.data
+
+    def _begin(self, large: _LargeMember) -> Iterator[bytes]:
+        header = zip_format.local_header(large.entry)
+        large.entry.offset, large.entry.header_size = self._position, len(header)
+        yield header
+
+    def _block(self, large: _LargeMember, future: Future[PackedBlock], length: int) -> Iterator[bytes]:
+        if large.ended:
+            return
+        entry = large.entry
+        try:
+            block = future.result()
+        except OSError as error:
+            large.ended = True
+            entry.note = f"it could be read only up to byte {entry.size} ({error.strerror})"
+            self._on_note(Note(NoteKind.UNREADABLE, entry.member.path, entry.note))
+            return
+        large.ended = block.size < length
+        if block.size:
+            entry.crc32 = combine_crc32(entry.crc32, block.crc32, block.size)
+            entry.size += block.size
+            entry.packed_size += len(block.data)
+            large.blocks.append(len(block.data))
+            self._on_progress(entry.member, block.size)
+            yield block.data
+
+    def _end_file(self, large: _LargeMember, opened: OpenContent) -> Iterator[bytes]:
+        self._open_contents.discard(opened)
+        change = opened.close()
+        if change is not None and large.entry.note is None:
+            large.entry.note = change
+            self._on_note(Note(NoteKind.CHANGED, large.entry.member.path, change))
+        yield from self._end(large)
+
+    def _end(self, large: _LargeMember) -> Iterator[bytes]:
+        entry = large.entry
+        end = self._codec.stream_end
+        if not entry.size and not end:
+            # An empty Zstandard stream still needs a frame; an empty stored one packs to nothing.
+            end = self._codec.pack_block(b"")
+        entry.packed_size += len(end)
+        entry.blocks = large.blocks
+        self._add(entry)
+        yield end + zip_format.data_descriptor(entry)
+
+    def _add(self, entry: Entry) -> None:
+        self._directory.add(zip_format.central_header(entry))
+        self._on_entry(entry)
+
+
+class _CentralDirectory:
+    """The central directory until its turn comes, compressed: a million records take 30 MB rather than 150."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
+        self._compressed: list[bytes] = []
+        self._records: list[bytes] = []
+        self._count = 0
+        self._size = 0
+
+    def add(self, record: bytes) -> None:
+        self._records.append(record)
+        self._count += 1
+        self._size += len(record)
+        if len(self._records) == 1024:
+            self._compress()
+
+    def chunks(self, position: int) -> Iterator[bytes]:
+        """The records and the end of the archive; ``position`` is where they begin."""
+        self._compress()
+        self._compressed.append(self._compressor.flush())
+        decompressor = zstandard.ZstdDecompressor().decompressobj()
+        for part in self._compressed:
+            records = decompressor.decompress(part)
+            if records:
+                yield records
+        yield zip_format.end_records(self._count, self._size, position)
+
+    def _compress(self) -> None:
+        self._compressed.append(self._compressor.compress(b"".join(self._records)))
+        self._records.clear()
+
+
+class _Holes:
+    """Which parts of a sparse file hold no data. Asked for offsets in rising order."""
+
+    def __init__(self, data_extents: tuple[tuple[int, int], ...] | None) -> None:
+        self._dense = data_extents is None
+        self._extents = deque(data_extents or ())
+
+    def cover(self, offset: int, length: int) -> bool:
+        if self._dense:
+            return False
+        while self._extents and sum(self._extents[0]) <= offset:
+            self._extents.popleft()
+        return not self._extents or self._extents[0][0] >= offset + length
+
+
+def _look_ahead(steps: Iterator[Step], count: int) -> Iterator[Step]:
+    """The same steps, each handed on only once ``count`` later ones were planned, so that the workers are busy."""
+    ahead: deque[Step] = deque()
+    for step in steps:
+        ahead.append(step)
+        if len(ahead) > count:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of BLOCK_SIZE; the last may be shorter."""
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= BLOCK_SIZE:
+            yield bytes(buffer[:BLOCK_SIZE])
+            del buffer[:BLOCK_SIZE]
+    if buffer:
+        yield bytes(buffer)
