@@ -134,7 +134,7 @@ class LocalStorage:
         with self._translated(path):
             try:
                 path.unlink()
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # no object has this key
                 return
             _fsync_folder(path.parent)
 
