@@ -58,6 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def enter_safe_home() -> Path:
     """Point the environment of this process, and so of all its children, into a new folder. Returns the folder."""
     home = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
+    home.chmod(0o755)  # a test may go on as another user, and must still find the crontab that refuses
     programs = home / "programs"
     programs.mkdir()
     crontab = programs / "crontab"
@@ -67,7 +68,12 @@ def enter_safe_home() -> Path:
         os.environ.pop(name, None)
     os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ["HOME"] = str(home)
-    for name, folder in (("CONFIG", ".config"), ("DATA", ".local/share"), ("STATE", ".local/state"), ("CACHE", ".cache")):
+    for name, folder in (
+        ("CONFIG", ".config"),
+        ("DATA", ".local/share"),
+        ("STATE", ".local/state"),
+        ("CACHE", ".cache"),
+    ):
         os.environ[f"XDG_{name}_HOME"] = str(home / folder)
     return home
 

@@ -1,0 +1,65 @@
+"""The product's own source files and what they import, for the tests that hold the architecture."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+NOT_THE_PRODUCT = {"tests", "benchmarks", "docs", "tools"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement of the product: where it stands and the top-level name that it imports."""
+
+    file: str
+    line: int
+    name: str
+    is_inside_a_function: bool
+
+    @property
+    def importer(self) -> str:
+        return self.file.partition("/")[0].removesuffix(".py")
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.name}"
+
+
+def product_files() -> list[Path]:
+    """Every Python file of the product; not its tests, benchmarks and tools."""
+    packages = [path.parent for path in ROOT.glob("*/__init__.py") if path.parent.name not in NOT_THE_PRODUCT]
+    return sorted([*ROOT.glob("*.py"), *(file for package in packages for file in package.rglob("*.py"))])
+
+
+def imports_below(node: ast.AST, file: str, is_inside_a_function: bool) -> Iterator[Import]:
+    """The imports in the syntax tree below ``node``."""
+    for child in ast.iter_child_nodes(node):
+        names: list[str] = []
+        if isinstance(child, ast.Import):
+            names = [alias.name for alias in child.names]
+        elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
+            names = [child.module]
+        for name in names:
+            yield Import(file, child.lineno, name.partition(".")[0], is_inside_a_function)
+        is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from imports_below(child, file, is_inside_a_function or is_function)
+
+
+@cache
+def all_imports() -> tuple[Import, ...]:
+    """Every import statement of the product, those inside of functions included; relative ones are left out."""
+    return tuple(
+        found
+        for path in product_files()
+        for found in imports_below(ast.parse(path.read_bytes()), str(path.relative_to(ROOT)), False)
+    )
+
+
+def units() -> set[str]:
+    """The top-level modules and packages of the product."""
+    return {str(path.relative_to(ROOT)).partition("/")[0].removesuffix(".py") for path in product_files()}

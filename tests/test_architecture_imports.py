@@ -1,0 +1,123 @@
+"""Imports run one way, as docs/architecture.md draws; each library has its one place; starts are quick.
+
+Written on ``ast`` because import-linter (grimp) takes packages only, and half of the top level here is single modules.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.product_code import ROOT, all_imports, units
+
+# For each unit (a top-level module or package), the units that it may import.
+COMMON = {"model", "errors", "utils"}
+COMMAND = {*COMMON, "command_line", "config", "schedules", "operations"}
+MAY_IMPORT = {
+    "utils": set(),
+    "model": {"utils"},
+    "errors": {"model"},  # for its annotations only, under TYPE_CHECKING
+    "config": COMMON,
+    "schedules": COMMON,
+    "hosts": COMMON,
+    "sources": {*COMMON, "hosts"},
+    "archives": COMMON,
+    "storages": COMMON,
+    "catalog": COMMON,
+    "operations": {*COMMON, "sources", "hosts", "archives", "storages", "catalog", "schedules"},
+    "command_line": {*COMMON, "config"},
+    "main": COMMAND,
+    "backup": COMMAND,
+    "restore": COMMAND,
+}
+
+# For each library, the only folders or files that may import it.
+PLACES = {
+    "yaml": ("config/",),
+    "dotenv": ("config/",),
+    "crontab": ("schedules/",),
+    "cronsim": ("config/", "schedules/"),
+    "pathspec": ("sources/",),
+    "isal": ("archives/", "storages/local.py"),
+    "zstandard": ("archives/",),
+    "sqlalchemy": ("catalog/",),
+    "alembic": ("catalog/",),
+    "psycopg2": ("catalog/", "sources/postgres.py"),
+    "boto3": ("storages/s3.py",),
+    "botocore": ("storages/s3.py",),
+    "msal": ("storages/onedrive.py",),
+    "requests": ("storages/onedrive.py",),
+    "paramiko": ("hosts/ssh.py", "storages/sftp.py"),
+    "docker": ("hosts/docker.py",),
+    "rich": (),
+}
+IMPORTED_ONLY_WHEN_USED = {"boto3", "botocore", "msal", "requests", "paramiko", "docker", "psycopg2"}
+
+
+def test_every_unit_has_its_rule() -> None:
+    assert units() <= MAY_IMPORT.keys(), "say in MAY_IMPORT what the new module or package may import"
+
+
+def test_imports_between_units_run_one_way() -> None:
+    ours = units()
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if found.name in ours and found.name != found.importer and found.name not in MAY_IMPORT[found.importer]
+    ]
+    assert wrong == []
+
+
+def test_the_rules_themselves_hold_no_circle() -> None:
+    remaining = {
+        unit: allowed - {"model"} if unit == "errors" else set(allowed) for unit, allowed in MAY_IMPORT.items()
+    }
+    while free := {unit for unit, allowed in remaining.items() if not allowed & remaining.keys()}:
+        remaining = {unit: allowed for unit, allowed in remaining.items() if unit not in free}
+    assert remaining == {}
+
+
+@pytest.mark.parametrize("library", PLACES)
+def test_a_library_is_imported_in_its_place_only(library: str) -> None:
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if found.name == library and not any(found.file.startswith(place) for place in PLACES[library])
+    ]
+    assert wrong == []
+
+
+def test_a_vendors_library_is_imported_only_when_it_is_used() -> None:
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if found.name in IMPORTED_ONLY_WHEN_USED and not found.is_inside_a_function
+    ]
+    assert wrong == []
+
+
+def test_every_other_import_is_a_known_library_or_the_standard_library() -> None:
+    known = units() | PLACES.keys() | sys.stdlib_module_names
+    assert [str(found) for found in all_imports() if found.name not in known] == []
+
+
+def test_no_top_level_name_shadows_the_standard_library_or_a_dependency() -> None:
+    names = {path.stem for path in ROOT.glob("*.py")} | {path.name for path in ROOT.iterdir() if path.is_dir()}
+    assert names & (sys.stdlib_module_names | PLACES.keys()) == set()
+
+
+@pytest.mark.parametrize("command", ["main.py", "backup.py", "restore.py"])
+def test_help_loads_no_library(command: str) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    )
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in answer.stderr.splitlines()}
+    assert "argparse" in loaded
+    assert loaded & PLACES.keys() == set()
