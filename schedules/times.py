@@ -29,7 +29,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-"""What crontab(5) calls nicknames. ``@reboot`` is none of these: it has no time."""
+"""What crontab(5) lets one write in place of the five fields. ``@reboot`` has no time and is no interval."""
 
 GRACE = timedelta(minutes=10)
 """A slot younger than this is not missed yet: cron, or a run that waits for its lock, may still be at it."""
@@ -100,9 +100,7 @@ def _times(interval: str, start: datetime, zone: tzinfo, *, backwards: bool = Fa
     """Times (UTC) at which one interval is due, from the local time ``start`` (left out) on or back, in order."""
     from cronsim import CronSim
 
-    if interval.lower() == "@reboot":
-        return
-    fields = ALIASES.get(interval.lower(), interval)
+    fields = ALIASES.get(interval, interval)
     minute, hour = fields.split()[:2]
     follows_clock = minute.startswith("*") or hour.startswith("*")
     for day, moments in groupby(CronSim(fields, start, backwards), datetime.date):
