@@ -74,7 +74,7 @@ def start_in_background(command: list[str], log: Path) -> None:
     try:
         make_private_directory(log.parent)
         with log.open("ab") as output:
-            subprocess.Popen(  # noqa: S603 - an argv list of our own
+            subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True
             )
     except OSError as error:

@@ -5,7 +5,7 @@ Ours is a line that ends with the exact marker of its owner, the configuration t
     0 2 * * * /srv/holdfast/.venv/bin/python … --scheduled shop/uploads # holdfast:/srv/holdfast/config.yaml
 
 and the header, a comment of exactly one text. Everything else belongs to the user and stays byte for byte, a line of
-ours that was commented out too. A line ends with ``\\n``; a ``\\r`` before it, which an editor left, is no part of its text.
+ours that was commented out too. A line ends with ``\\n``; a ``\\r`` before it, which an editor left, does not count.
 """
 
 from __future__ import annotations

@@ -64,17 +64,18 @@ def missed_slot(
 
     ``since`` is when these intervals came into force: what was due before then was never promised, and None promises
     nothing. ``runs`` are the backup's runs, in any order; older ones than the slot do not matter. Every run that
-    started at the slot or later fulfils it, whoever started it and however it ended, unless it was interrupted.
+    began at the slot or later, or was still under way then, fulfils it, whoever started it and however it ended, unless
+    it was interrupted.
     """
     slot = latest_slot(intervals, now - GRACE, zone)
     if slot is None or since is None or slot <= since:
         return None
     attempts = 0
     for run in runs:
-        if run.slot == slot or run.started >= slot:
-            if run.status is not RunStatus.INTERRUPTED:
-                return None
+        if run.status is RunStatus.INTERRUPTED:
             attempts += run.slot == slot
+        elif run.slot == slot or run.ended is None or run.ended >= slot:
+            return None
     return slot if attempts < RUNS_PER_SLOT else None
 
 
