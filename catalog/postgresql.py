@@ -54,9 +54,10 @@ class PostgresqlDatabase(Database):
 
     def _translated(self, error: SQLAlchemyError) -> CatalogError:
         cause = error.orig if isinstance(error, DBAPIError) else error
+        reason = " ".join(redact(str(cause)).split()).rstrip(".?")  # libpq writes several lines
         return CatalogError(
-            f"The catalog {self._place} cannot be used: {redact(str(cause).strip())}. Check CATALOG_URL, and that the "
-            f"server runs and lets this user make tables."
+            f"The catalog {self._place} cannot be used: {reason}. Check CATALOG_URL, and that the server runs and lets "
+            f"this user make tables."
         )
 
 

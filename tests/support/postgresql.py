@@ -1,0 +1,105 @@
+"""A PostgreSQL server of the test's own: on a socket in a temporary folder, by no user but one without rights."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+_USER = "holdfast"
+_START_SECONDS = 60
+
+
+@dataclass
+class PostgresqlServer:
+    """A running server. ``socket_folder`` is its host for libpq."""
+
+    binaries: Path
+    socket_folder: Path
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"database_{next(self._numbers)}"
+        command = [str(self.binaries / "createdb"), "-h", str(self.socket_folder), "-U", _USER, name]
+        subprocess.run(command, check=True, capture_output=True)
+        return self.url(name)
+
+    def url(self, database: str, password: str = "") -> str:
+        user = f"{_USER}:{quote(password, safe='')}" if password else _USER
+        return f"postgresql://{user}@/{database}?host={quote(str(self.socket_folder))}"
+
+
+@contextmanager
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """Start one, and end it. Skips where no PostgreSQL server is installed."""
+    binaries = _binaries()
+    # Not tmp_path: a socket's name is limited to 107 bytes, and that folder is closed to the user without rights.
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+    user = _user_without_rights()
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    try:
+        data = folder / "data"
+        _run(
+            [binaries / "initdb", "-D", data, "-U", _USER, "-E", "UTF8", "--locale=C", "-A", "trust", "-N"],
+            user,
+            folder,
+        )
+        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [binaries / "postgres", "-D", data, *options], cwd=folder, stderr=log, stdout=log, **_as_user(user)
+            )
+        try:
+            _wait_until_ready(binaries, folder, server)
+            yield PostgresqlServer(binaries, folder)
+        finally:
+            server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+            server.wait(_START_SECONDS)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]))
+    if found:
+        return found[-1].parent
+    program = shutil.which("postgres")
+    if program is None:
+        pytest.skip("needs a PostgreSQL server (Debian: postgresql)")
+    return Path(program).resolve().parent
+
+
+def _user_without_rights() -> pwd.struct_passwd:
+    """The person who runs the tests, or nobody in place of root, as whom PostgreSQL refuses to run."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+def _as_user(user: pwd.struct_passwd) -> dict[str, Any]:
+    return {} if os.geteuid() != 0 else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _run(command: list[object], user: pwd.struct_passwd, folder: Path) -> None:
+    arguments = [str(argument) for argument in command]
+    subprocess.run(arguments, check=True, capture_output=True, cwd=folder, **_as_user(user))
+
+
+def _wait_until_ready(binaries: Path, folder: Path, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while subprocess.run([binaries / "pg_isready", "-q", "-h", folder]).returncode != 0:
+        if server.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"PostgreSQL did not start: {(folder / 'log').read_text()}")
+        time.sleep(0.05)
