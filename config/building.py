@@ -1,0 +1,262 @@
+"""Records to the model: names to ids, storages to targets, and the checks that concern several keys at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from config.environment import Environment
+from config.home import expand_home
+from config.names import identity, slug
+from config.problems import Position, Problems
+from config.records import Record
+from config.storage_definitions import Storages
+from model import (
+    Backup,
+    Compression,
+    CompressionMethod,
+    DatabaseSource,
+    DockerContainer,
+    FileSource,
+    Keep,
+    SshHost,
+    Target,
+)
+
+_UNNAMED = {"FILE_BACKUP": "files", "DB_BACKUP": "db"}
+
+
+class _Levels(NamedTuple):
+    lowest: int
+    highest: int
+    default: int
+
+
+_LEVELS = {
+    CompressionMethod.DEFLATE: _Levels(0, 3, 1),
+    CompressionMethod.ZSTD: _Levels(1, 19, 3),
+    CompressionMethod.STORE: _Levels(0, 0, 0),
+}
+
+
+class _Taken(NamedTuple):
+    """Who has an id already."""
+
+    line: int
+    project: Record
+    kind: str
+    is_named: bool
+
+
+class Builder:
+    """Makes backups. Where a record has errors its backup is incomplete: the caller drops it with all others."""
+
+    def __init__(self, environment: Environment, storages: Storages, keep: Keep, problems: Problems) -> None:
+        """``keep`` is for the backups that have none of their own."""
+        self._environment = environment
+        self._storages = storages
+        self._keep_otherwise = keep
+        self._problems = problems
+        self._taken: dict[str, _Taken] = {}
+        self._first_keep: Position | None = None
+
+    def backups(self, configuration: Record) -> tuple[Backup, ...]:
+        """Every backup of the configuration."""
+        projects = configuration.all_records("PROJECTS")
+        if not projects:
+            position = configuration.empty.get("PROJECTS", configuration.position_of("PROJECTS"))
+            self._problems.warn(position, "There is nothing to do yet: PROJECTS is empty.")
+        made = tuple(backup for project in projects for backup in self._project(project))
+        if self._first_keep:
+            message = "KEEP is checked, but this version does not prune yet: nothing is removed."
+            self._problems.warn(self._first_keep, message)
+        return made
+
+    def _project(self, project: Record) -> list[Backup]:
+        name = self._slug(project)
+        made = [self._backup(record, kind, project, name) for kind, record in _definitions(project)]
+        if not made:
+            message = (
+                "There is nothing to do yet for this project: write a FILE_BACKUP or a DB_BACKUP below its BACKUPS."
+            )
+            self._problems.warn(project.position, message)
+        else:
+            for kind, position in _empty_definitions(project):
+                self._problems.warn(position, f"There is nothing to do yet for this {kind}: it is empty.")
+        return made
+
+    def _backup(self, record: Record, kind: str, project: Record, project_name: str | None) -> Backup:
+        name = self._slug(record) if "NAME" in record.positions else _UNNAMED[kind]
+        if name and project_name:
+            self._take_id(f"{project_name}/{name}", record, project, kind)
+        ssh = self._ssh(record.record("SSH"))
+        docker = self._docker(record)
+        is_remote = ssh is not None or docker is not None
+        source = self._files(record, is_remote) if kind == "FILE_BACKUP" else _database(record.record("DB_INFO"))
+        return Backup(
+            id=f"{project_name}/{name}",
+            project=project.text("NAME") or "",
+            name=record.text("NAME") or _UNNAMED[kind],
+            source=source,
+            intervals=self._intervals(record),
+            targets=self._targets(record),
+            ssh=ssh,
+            docker=docker,
+            compression=self._compression(record.record("COMPRESSION")),
+            keep=self._keep(record),
+            enabled=project.flag("ENABLED", True) and record.flag("ENABLED", True),
+            line=record.position.line,
+        )
+
+    # --- names ---------------------------------------------------------------------------------------------------
+
+    def _slug(self, record: Record) -> str | None:
+        name = record.text("NAME")
+        if name is None:
+            return None
+        try:
+            return slug(name)
+        except ValueError as error:
+            self._problems.error(record.position_of("NAME"), f"NAME {error}.")
+            return None
+
+    def _take_id(self, backup_id: str, record: Record, project: Record, kind: str) -> None:
+        is_named = "NAME" in record.positions
+        before = self._taken.setdefault(identity(backup_id), _Taken(record.position.line, project, kind, is_named))
+        if before.line == record.position.line and before.project is project:
+            return
+        if before.project is project and before.kind == kind and not is_named and not before.is_named:
+            message = f"This project has another {kind} without NAME, in line {before.line}. Give each its NAME."
+        else:
+            message = f"The backup in line {before.line} has the id {backup_id} already. Give this one another NAME."
+        self._problems.error(record.position_of("NAME"), message)
+
+    # --- source and host -----------------------------------------------------------------------------------------
+
+    def _files(self, record: Record, is_remote: bool) -> FileSource:
+        return FileSource(
+            paths=tuple(self._source_path(path, position, is_remote) for position, path in record.texts("FILE_PATH")),
+            exclude=tuple(pattern for _, pattern in record.texts("EXCLUDE")),
+            exclude_caches=record.flag("EXCLUDE_CACHES", False),
+            exclude_if_present=tuple(name for _, name in record.texts("EXCLUDE_IF_PRESENT")),
+            one_file_system=record.flag("ONE_FILE_SYSTEM", False),
+        )
+
+    def _source_path(self, path: str, position: Position, is_remote: bool) -> str:
+        if is_remote and path.startswith("~"):
+            message = "FILE_PATH cannot begin with `~` over SSH or in a container. Write the path from `/` on."
+            self._problems.error(position, message)
+            return path
+        return self._local_path("FILE_PATH", path, position)
+
+    def _local_path(self, key: str, path: str, position: Position) -> str:
+        try:
+            return expand_home(path, self._environment.get("HOME"))
+        except ValueError as error:
+            self._problems.error(position, f"{key} {error}.")
+            return path
+
+    def _ssh(self, record: Record | None) -> SshHost | None:
+        if record is None:
+            return None
+        key_file = record.text("KEY_FILE")
+        return SshHost(
+            username=record.text("USERNAME"),
+            address=record.text("IP_ADDRESS") or "",
+            port=record.number("PORT") or 22,
+            key_file=self._local_path("KEY_FILE", key_file, record.position_of("KEY_FILE")) if key_file else None,
+            password=record.secret("PASSWORD"),
+        )
+
+    def _docker(self, record: Record) -> DockerContainer | None:
+        """DOCKER stands beside DB_INFO or inside of it."""
+        beside, info = record.record("DOCKER"), record.record("DB_INFO")
+        inside = info.record("DOCKER") if info else None
+        if beside and inside:
+            message = f"DOCKER stands beside DB_INFO too, in line {beside.position.line}. Keep one of the two."
+            self._problems.error(inside.position, message)
+        chosen = beside or inside
+        return DockerContainer(chosen.text("CONTAINER_NAME") or "") if chosen else None
+
+    # --- when, where to, how -------------------------------------------------------------------------------------
+
+    def _intervals(self, record: Record) -> tuple[str, ...]:
+        intervals: list[str] = []
+        for position, interval in record.texts("INTERVALS"):
+            if interval in intervals:
+                self._problems.error(position, "INTERVALS holds this expression twice. Remove one.")
+            intervals.append(interval)
+        return tuple(intervals)
+
+    def _targets(self, record: Record) -> tuple[Target, ...]:
+        lines: dict[tuple[str, str], int] = {}
+        targets: list[Target] = []
+        for entry in record.all_records("UPLOAD_TO"):
+            name = entry.text("STORAGE_NAME")
+            storage = self._storages.find(name, entry.position_of("STORAGE_NAME")) if name is not None else None
+            if storage is None:
+                continue
+            target = Target(storage, entry.text("PATH") or "")
+            place = (storage.name, target.path)
+            if place in lines:
+                message = f"UPLOAD_TO has this storage and path already, in line {lines[place]}. Remove one."
+                self._problems.error(entry.position, message)
+            lines[place] = entry.position.line
+            targets.append(target)
+        return tuple(targets)
+
+    def _compression(self, record: Record | None) -> Compression:
+        if record is None or ("METHOD" in record.positions and record.text("METHOD") is None):
+            return Compression()
+        method = CompressionMethod(record.text("METHOD") or CompressionMethod.DEFLATE)
+        levels = _LEVELS[method]
+        level = record.number("LEVEL")
+        if level is None:
+            return Compression(method, levels.default)
+        if not levels.lowest <= level <= levels.highest:
+            allowed = f"{levels.lowest} to {levels.highest}" if levels.highest else "left out"
+            self._problems.error(record.position_of("LEVEL"), f"LEVEL must be {allowed} for {method}.")
+        return Compression(method, level)
+
+    def _keep(self, record: Record) -> Keep:
+        keep = record.record("KEEP")
+        if keep is None:
+            return self._keep_otherwise
+        if self._first_keep is None or keep.position < self._first_keep:
+            self._first_keep = keep.position
+        return Keep(
+            last=keep.number("LAST"),
+            daily=keep.number("DAILY"),
+            weekly=keep.number("WEEKLY"),
+            monthly=keep.number("MONTHLY"),
+            yearly=keep.number("YEARLY"),
+        )
+
+
+def _database(info: Record | None) -> DatabaseSource:
+    if info is None:
+        return DatabaseSource(engine="", names=())
+    return DatabaseSource(
+        engine=info.section.kind,
+        names=tuple(name for _, name in info.texts("NAME")),
+        username=info.text("USERNAME"),
+        password=info.secret("PASSWORD"),
+        host=info.text("HOST"),
+        port=info.number("PORT"),
+    )
+
+
+def _definitions(project: Record) -> Iterator[tuple[str, Record]]:
+    for group in project.all_records("BACKUPS"):
+        for kind in _UNNAMED:
+            for record in group.all_records(kind):
+                yield kind, record
+
+
+def _empty_definitions(project: Record) -> Iterator[tuple[str, Position]]:
+    for group in project.all_records("BACKUPS"):
+        for kind in _UNNAMED:
+            if kind in group.empty:
+                yield kind, group.empty[kind]
+            elif kind in group.positions and not group.all_records(kind):
+                yield kind, group.positions[kind]

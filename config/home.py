@@ -1,0 +1,25 @@
+"""``~`` at the beginning of a path."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import PurePosixPath
+
+
+def expand_home(path: str, home: str | None) -> str:
+    """``path`` with ``~`` or ``~user`` replaced. ``home`` is the variable HOME, which `env -i` does not have.
+
+    Raises ValueError with the end of a sentence that begins with the key.
+    """
+    if not path.startswith("~"):
+        return path
+    user, _, rest = path[1:].partition("/")
+    try:
+        if user:
+            folder = pwd.getpwnam(user).pw_dir
+        else:
+            folder = home or pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        raise ValueError("begins with `~`, but this user has no home folder on this machine") from None
+    return str(PurePosixPath(folder, rest))

@@ -1,0 +1,94 @@
+"""From a path to a configuration: read, parse, check, build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from config.building import Builder
+from config.environment import Environment
+from config.home import expand_home
+from config.problems import START, Position, Problems
+from config.reading import Reader
+from config.settings import CATALOG_URL, MAX_FILES_COUNT, STATE_DIR
+from config.small_files import SmallFileError, others_can_read, read_small_file
+from config.storage_definitions import Storages
+from config.yaml_document import MappingNode, SequenceNode, decode, read_document
+from model import Configuration, Keep, Secret
+
+
+def load(path: Path, variables: Mapping[str, str], env_file: Path | None) -> Configuration:
+    """See :func:`config.load_configuration`."""
+    problems = Problems(str(path))
+    # Not resolved: a config below a link such as `current/` keeps its name when the link is moved on.
+    absolute = Path(os.path.normpath(path.absolute()))
+    root, mode = _read_file(path, problems)
+    environment = Environment(variables, absolute.parent, env_file)
+    environment.read_file(problems)
+    reader = Reader(environment, problems)
+    record = reader.read(root)
+    storages = Storages(environment, absolute.parent, problems)
+    storages.define(record.all_records("STORAGES"))
+    backups = Builder(environment, storages, _old_keep(environment, problems), problems).backups(record)
+    configuration_storages = storages.all()
+    state_directory = _state_directory(environment, absolute.parent, problems)
+    catalog_url = environment.setting(CATALOG_URL.name, CATALOG_URL.scalar, problems)
+    if reader.holds_literal_secret and others_can_read(mode):
+        message = f"This file holds a secret and every user can read it. Run: chmod 600 {path}"
+        problems.warn(START, message)
+    environment.warn_if_readable_by_others(problems)
+    problems.raise_errors()
+    return Configuration(
+        path=absolute,
+        backups=backups,
+        storages=configuration_storages,
+        state_directory=state_directory,
+        catalog_url=catalog_url if isinstance(catalog_url, Secret) else None,
+        warnings=problems.warnings,
+    )
+
+
+def _read_file(path: Path, problems: Problems) -> tuple[MappingNode, int]:
+    try:
+        data, mode = read_small_file(path)
+    except SmallFileError as error:
+        problems.error(START, f"This file {error}. Name another one with --config.")
+        problems.raise_errors()
+        raise
+    root = read_document(decode(data, problems), problems)
+    if isinstance(root, MappingNode) and root.entries:
+        return root, mode
+    if isinstance(root, SequenceNode):
+        message = "A list stands at the top of the file. Write `PROJECTS:` first, and the list below it."
+        problems.error(root.position, message)
+    elif root is None or isinstance(root, MappingNode) or (root.plain and not root.text):
+        problems.error(START, "This file is empty. Write `PROJECTS:` and the projects below it.")
+    else:
+        problems.error(
+            root.position, "A text stands at the top of the file. Write `PROJECTS:` and the projects below it."
+        )
+    problems.raise_errors()
+    raise AssertionError("an error was reported")
+
+
+def _state_directory(environment: Environment, config_directory: Path, problems: Problems) -> Path:
+    path = environment.setting(STATE_DIR.name, STATE_DIR.scalar, problems)
+    if not isinstance(path, str):
+        return config_directory / "state"
+    try:
+        return Path(expand_home(path, environment.get("HOME")))
+    except ValueError as error:
+        problems.error(environment.position(STATE_DIR.name) or START, f"{STATE_DIR.name} {error}.")
+        return config_directory / "state"
+
+
+def _old_keep(environment: Environment, problems: Problems) -> Keep:
+    """``MAX_FILES_COUNT`` is what ``KEEP: {LAST: n}`` was before there was ``KEEP``."""
+    count = environment.setting(MAX_FILES_COUNT.name, MAX_FILES_COUNT.scalar, problems)
+    if not isinstance(count, int):
+        return Keep()
+    position: Position = environment.position(MAX_FILES_COUNT.name) or START
+    message = "MAX_FILES_COUNT is checked, but this version does not prune yet: nothing is removed."
+    problems.warn(position, message)
+    return Keep(last=count)

@@ -1,0 +1,204 @@
+"""Nodes and schema to records: keys known, values checked, variables expanded, both spellings made one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.environment import Environment
+from config.expansion import expand
+from config.home import expand_home
+from config.problems import Position, Problems
+from config.records import Record, Value
+from config.scalars import PATH
+from config.schema import CONFIGURATION
+from config.shapes import Key, ListOf, MapOf, Scalar, Section, Variants
+from config.small_files import SmallFileError, others_can_read, read_small_file
+from config.spellings import MapText, hint_at_colon, maps_in
+from config.unknown_keys import about_unknown_key
+from config.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from model import Secret
+
+_NULL_WORDS = frozenset({"", "~", "null", "Null", "NULL"})
+_LARGEST_SECRET_FILE = 65_536
+
+
+class Reader:
+    """Reads one configuration. ``holds_literal_secret`` is true once a secret was found written out in the file."""
+
+    def __init__(self, environment: Environment, problems: Problems) -> None:
+        self.holds_literal_secret = False
+        self._environment = environment
+        self._problems = problems
+        self._defaults: Record | None = None
+
+    def read(self, node: MappingNode) -> Record:
+        """The whole configuration."""
+        return self._record(MapText(node.position, node.entries), CONFIGURATION)
+
+    # --- maps ----------------------------------------------------------------------------------------------------
+
+    def _record(self, text: MapText, section: Section, ignore_unknown: bool = False) -> Record:
+        record = Record(text.position, section)
+        found: dict[str, tuple[Key, ScalarNode, Node]] = {}
+        for key_node, node in text.entries:
+            key = section.by_spelling.get(key_node.text)
+            if key is None:
+                if not ignore_unknown:
+                    self._problems.error(key_node.position, about_unknown_key(key_node.text, section))
+            elif key.name in found:
+                other = found[key.name][1]
+                self._problems.error(
+                    key_node.position,
+                    f"{key_node.text} says the same as {other.text} in line {other.position.line}. Keep one of them.",
+                )
+            else:
+                found[key.name] = (key, key_node, node)
+        # In the order of the schema, because a backup needs the defaults.
+        for key in section.keys:
+            if key.name in found:
+                self._read_key(record, *found[key.name])
+        if section.takes_defaults and self._defaults:
+            record.inherit(self._defaults)
+        self._check_required(record, text)
+        return record
+
+    def _read_key(self, record: Record, key: Key, key_node: ScalarNode, node: Node) -> None:
+        shape, name = key.shape, key_node.text
+        is_text = isinstance(shape, ListOf) or (isinstance(shape, Scalar) and shape.is_text)
+        if _is_null(node, is_text):
+            record.empty[key.name] = key_node.position
+            return
+        record.positions[key.name] = node.position
+        if isinstance(shape, Scalar):
+            if name == key.file_key:
+                record.scalars[key.name] = self._secret_from_file(name, node)
+            else:
+                record.scalars[key.name] = self._scalar(name, shape, node)
+        elif isinstance(shape, ListOf):
+            record.lists[key.name] = self._list(name, shape.item, node)
+        elif isinstance(shape, MapOf):
+            record.records[key.name] = self._one_map(name, shape.section, node)
+        else:
+            section = shape.section
+            texts = maps_in(node, name, section.canonical, self._problems)
+            record.records[key.name] = [self._variant(text, section) for text in texts]
+        if record.section is CONFIGURATION and key.name == "DEFAULTS":
+            self._defaults = record.record("DEFAULTS")
+
+    def _one_map(self, name: str, section: Section | Variants, node: Node) -> list[Record]:
+        if isinstance(node, MappingNode):
+            return [self._variant(MapText(node.position, node.entries), section)]
+        if isinstance(node, SequenceNode):
+            self._problems.error(node.position, f"{name} must be one map, not a list. Write its keys without dashes.")
+        else:
+            self._problems.error(node.position, f"{name} must be a map: `KEY: value` lines.{hint_at_colon(node)}")
+        return []
+
+    def _variant(self, text: MapText, section: Section | Variants) -> Record:
+        """A map whose keys may depend on its TYPE. Of an unknown type only the keys that all types have are read."""
+        if isinstance(section, Section):
+            return self._record(text, section)
+        name, type_scalar = section.type_key.name, section.type_scalar
+        given = next((node for key, node in text.entries if key.text == name and not _is_null(node, True)), None)
+        if given is None and section.default:
+            return self._record(text, section.sections[section.default])
+        if given is not None:
+            value = self._scalar(name, type_scalar, given)
+            if isinstance(value.content, str):
+                return self._record(text, section.sections[value.content])
+        else:
+            self._problems.error(text.position, f"{name} is missing. It can be {type_scalar.words}.")
+        return self._record(text, section.common_section, ignore_unknown=True)
+
+    def _check_required(self, record: Record, text: MapText) -> None:
+        for key in record.section.keys:
+            if not key.required or (key.may_be_empty and key.name in record.empty):
+                continue
+            if key.name not in record.positions:
+                position = record.empty.get(key.name, record.position)
+                self._problems.error(position, f"{key.name} is missing. {_example(key)}{_begun(text)}")
+            elif isinstance(key.shape, ListOf) and not record.lists[key.name]:
+                self._problems.error(record.positions[key.name], f"{key.name} is an empty list. {_example(key)}")
+
+    # --- values --------------------------------------------------------------------------------------------------
+
+    def _list(self, name: str, scalar: Scalar, node: Node) -> list[Value]:
+        if isinstance(node, SequenceNode):
+            return [self._scalar(name, scalar, item) for item in node.items]
+        if isinstance(node, MappingNode):
+            self._problems.error(node.position, f"{name} must be a value or a list of values, not a map.")
+            return [Value(node.position, None)]
+        return [self._scalar(name, scalar, node)]
+
+    def _scalar(self, name: str, scalar: Scalar, node: Node) -> Value:
+        text = self._text(name, node, scalar.secret)
+        if text is None:
+            return Value(node.position, None)
+        try:
+            value = scalar.check(text)
+        except ValueError as error:
+            self._problems.error(node.position, f"{name} {error}.")
+            return Value(node.position, None)
+        return Value(node.position, Secret(text) if scalar.secret else value)
+
+    def _text(self, name: str, node: Node, secret: bool) -> str | None:
+        """The characters of a scalar with its variables expanded, or None where that was reported."""
+        if not isinstance(node, ScalarNode):
+            kind = "a map" if isinstance(node, MappingNode) else "a list"
+            self._problems.error(node.position, f"{name} must be one value, not {kind}.")
+            return None
+        if node.plain and not node.text:
+            self._problems.error(node.position, f"{name} has an empty entry. Write a value, or remove the dash.")
+            return None
+        if "${" not in node.text:
+            self.holds_literal_secret |= secret and bool(node.text)
+            return node.text
+        try:
+            return expand(node.text, self._note_and_get if secret else self._environment.get)
+        except ValueError as error:
+            self._problems.error(node.position, str(error))
+            return None
+
+    def _note_and_get(self, variable: str) -> str | None:
+        self._environment.note_secret(variable)
+        return self._environment.get(variable)
+
+    def _secret_from_file(self, name: str, node: Node) -> Value:
+        """The content of the file that PASSWORD_FILE and the like name, without one line end at its end."""
+        value = self._scalar(name, PATH, node)
+        if not isinstance(value.content, str):
+            return value
+        try:
+            path = Path(expand_home(value.content, self._environment.get("HOME")))
+            data, mode = read_small_file(path, _LARGEST_SECRET_FILE)
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return self._bad(name, node.position, "names a file that is not UTF-8 text")
+        except SmallFileError as error:
+            return self._bad(name, node.position, f"names a file that {error}")
+        except ValueError as error:
+            return self._bad(name, node.position, str(error))
+        if others_can_read(mode):
+            self._problems.warn(node.position, f"Every user can read the file of {name}. Run: chmod 600 {path}")
+        return Value(node.position, Secret(text.removesuffix("\n").removesuffix("\r")))
+
+    def _bad(self, name: str, position: Position, end_of_sentence: str) -> Value:
+        self._problems.error(position, f"{name} {end_of_sentence}.")
+        return Value(position, None)
+
+
+def _is_null(node: Node, is_text: bool) -> bool:
+    """Whether nothing is written there. Where a text can stand, ``null`` and ``~`` are texts."""
+    if not isinstance(node, ScalarNode) or not node.plain:
+        return False
+    return not node.text if is_text else node.text in _NULL_WORDS
+
+
+def _example(key: Key) -> str:
+    return f"Write it like this: {key.name}: {key.example}" if key.example not in ("[]", "{}") else key.doc
+
+
+def _begun(text: MapText) -> str:
+    if text.begun_by is None:
+        return ""
+    return f" (The repeated {text.begun_by.text} began a new entry here.)"

@@ -1,0 +1,189 @@
+"""What one value may be: each check takes the text and gives the value, or raises ValueError.
+
+The text of a ValueError ends a sentence that begins with the key (``PORT`` + ``must be …``) and never quotes the value.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable
+
+from config.intervals import NICKNAMES, check_interval
+from config.shapes import Scalar
+
+_YES = {"yes", "true", "on"}
+_NO = {"no", "false", "off"}
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
+_URL = re.compile(r"https?://[^\s/]+\S*")
+_DATABASE_URL = re.compile(r"[a-z][a-z0-9+]*://\S*")
+
+# Texts that YAML editors read as numbers or truth values are texts to us.
+_JSON_TEXT = {"type": ["string", "number", "boolean"]}
+_VARIABLE = {"type": "string", "pattern": r"\$\{"}
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs"):
+            raise ValueError(f"must not hold the control character U+{ord(character):04X}")
+    return text
+
+
+def _plain_word(text: str) -> str:
+    """A text that a program could take for an option, or for two words, is refused."""
+    if _text(text).startswith("-"):
+        raise ValueError("must not begin with `-`")
+    if any(character.isspace() for character in text):
+        raise ValueError("must not hold blanks")
+    return text
+
+
+def _name_of_thing(text: str) -> str:
+    if _text(text).startswith("-"):
+        raise ValueError("must not begin with `-`")
+    return text
+
+
+def _secret(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold the character U+0000: no program can take it over")
+    return text
+
+
+def _path(text: str) -> str:
+    """An absolute path, or one that begins with ``~``, without doubled slashes and without one at the end."""
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if "\0" in text:
+        raise ValueError("must not hold the character U+0000")
+    if not text.startswith(("/", "~")):
+        raise ValueError(
+            "must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on "
+            "(the folder of this file)"
+        )
+    parts = text.split("/")
+    if ".." in parts:
+        raise ValueError("must not hold `..`. Write the path that is meant")
+    kept = [part for part in parts if part not in ("", ".")]
+    return "/".join(kept) if text.startswith("~") else "/" + "/".join(kept)
+
+
+def _target_path(text: str) -> str:
+    """``a/b``: a path inside of a storage, without a slash at either end."""
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError("must not hold `..`: a target lies inside of its storage")
+    return _text("/".join(parts)) if parts else ""
+
+
+def _marker(text: str) -> str:
+    if "/" in _text(text):
+        raise ValueError("must be a file name without `/`")
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if "\n" in text or "\0" in text:
+        raise ValueError("must be one line: write each pattern as an entry of the list")
+    return text
+
+
+def _address(text: str) -> str:
+    """A host name, an IPv4 or an IPv6 address."""
+    if re.fullmatch(r"[0-9.]+", text):
+        return _ip_version_4(text)
+    if ":" in text:
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError:
+            raise ValueError("must be a host name or an IP address; a port goes into PORT") from None
+        return text
+    if not _HOST_NAME.fullmatch(text) or ".." in text:
+        raise ValueError("must be a host name or an IP address: letters, digits, `.`, `-` and `_`")
+    return text
+
+
+def _ip_version_4(text: str) -> str:
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part and len(part) <= 3 and int(part) <= 255 for part in parts):
+        raise ValueError("must be an IP address of four numbers from 0 to 255")
+    if any(len(part) > 1 and part.startswith("0") for part in parts):
+        raise ValueError("has a number that begins with 0, which programs read in two ways. Leave the 0 out")
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise ValueError("must be a URL that begins with https:// or http://")
+    return text
+
+
+def _database_url(text: str) -> str:
+    if not _DATABASE_URL.fullmatch(text):
+        raise ValueError("must be a URL such as postgresql://user:password@host/database")
+    return text
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() in _YES:
+        return True
+    if text.lower() in _NO:
+        return False
+    raise ValueError("must be yes or no")
+
+
+def whole_number(lowest: int, highest: int) -> Scalar:
+    """A number without sign, in decimal digits."""
+    words = f"a whole number from {lowest:,} to {highest:,}"
+
+    def check(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be {words}")
+        return int(text)
+
+    number = {"type": "integer", "minimum": lowest, "maximum": highest}
+    quoted = {"type": "string", "pattern": r"^([0-9]+$|.*\$\{)"}
+    return Scalar(words, check, {"anyOf": [number, quoted]}, is_text=False)
+
+
+def one_of(*words: str, otherwise: str = "") -> Scalar:
+    """One of some words, in any case. ``otherwise`` ends the message about any other word."""
+    listed = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+    def check(text: str) -> str:
+        for word in words:
+            if text.upper() == word.upper():
+                return word
+        raise ValueError(f"must be {listed}{otherwise}")
+
+    return Scalar(listed, check, {"anyOf": [{"enum": list(words)}, _VARIABLE]})
+
+
+def _text_scalar(words: str, check: Callable[[str], str]) -> Scalar:
+    return Scalar(words, check, _JSON_TEXT)
+
+
+TEXT = _text_scalar("a text", _text)
+WORD = _text_scalar("a text without blanks", _plain_word)
+THING = _text_scalar("a name", _name_of_thing)
+SECRET = Scalar("a secret text", _secret, _JSON_TEXT, secret=True)
+PATH = _text_scalar("an absolute path", _path)
+TARGET_PATH = _text_scalar("a path inside of the storage", _target_path)
+MARKER = _text_scalar("a file name", _marker)
+PATTERN = _text_scalar("a pattern", _pattern)
+ADDRESS = _text_scalar("a host name or an IP address", _address)
+ENDPOINT = _text_scalar("a URL", _endpoint)
+DATABASE_URL = Scalar("a database URL", _database_url, _JSON_TEXT, secret=True)
+INTERVAL = _text_scalar("a cron expression, or " + ", ".join(NICKNAMES), check_interval)
+YES_NO = Scalar(
+    "yes or no",
+    _yes_or_no,
+    {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "on", "off"]}, _VARIABLE]},
+    is_text=False,
+)

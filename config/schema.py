@@ -1,0 +1,466 @@
+"""The truth about config.yaml: every key, what its value is, what it means, an example.
+
+Validation, ``config.schema.json``, ``docs/config.md`` and the storages from the environment all come from here. A new
+database or storage is one more section in ``DATABASE`` or ``STORAGE``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from config import scalars
+from config.shapes import Key, ListOf, MapOf, MapsOf, Section, Variants
+
+
+def _variants(
+    title: str, doc: str, sections: dict[str, Section], default: str | None = None, otherwise: str = ""
+) -> Variants:
+    """A map with a ``TYPE``: the names of ``sections``, each of which gets this key too."""
+    type_key = Key(
+        "TYPE",
+        scalars.one_of(*sections, otherwise=otherwise),
+        "What kind it is.",
+        next(iter(sections)),
+        required=default is None,
+        default=f"`{default}`" if default else "",
+    )
+    typed = {
+        name: replace(section, title=f"{title} ({name})", keys=(type_key, *section.keys), kind=name)
+        for name, section in sections.items()
+    }
+    return Variants(title, doc, type_key, typed, default)
+
+
+# --- where: SSH and Docker ---------------------------------------------------------------------------------------
+
+SSH = Section(
+    "SSH",
+    "The server on which the backup is read. Without it the backup is read on this machine.",
+    (
+        Key("USERNAME", scalars.WORD, "The user on the server.", "deploy", default="what `ssh` itself chooses"),
+        Key(
+            "IP_ADDRESS",
+            scalars.ADDRESS,
+            "The server: an IP address or a host name.",
+            "192.0.2.7",
+            aliases=("HOST",),
+            required=True,
+        ),
+        Key("PORT", scalars.whole_number(1, 65535), "The port of its SSH service.", "2222", default="22"),
+        Key(
+            "KEY_FILE",
+            scalars.PATH,
+            "The private key on this machine.",
+            "~/.ssh/id_backup",
+            default="the user's own keys",
+        ),
+        Key("PASSWORD", scalars.SECRET, "The password, where no key is used.", '"${SSH_PASSWORD}"', default="none"),
+    ),
+)
+
+DOCKER = Section(
+    "DOCKER",
+    "The container in which the backup is read. With `SSH` it is a container on that server.",
+    (Key("CONTAINER_NAME", scalars.THING, "The name of the container.", "shop-db", required=True),),
+)
+
+# --- where to: targets and storages ------------------------------------------------------------------------------
+
+TARGET = Section(
+    "UPLOAD_TO",
+    "One place where the archive is put. Several are independent: when one fails the others are finished.",
+    (
+        Key(
+            "STORAGE_NAME",
+            scalars.TEXT,
+            "`LOCAL`, `S3`, `ONEDRIVE`, or a `NAME` from `STORAGES`.",
+            "LOCAL",
+            required=True,
+        ),
+        Key(
+            "PATH",
+            scalars.TARGET_PATH,
+            "The folder inside of the storage.",
+            "backups/shop",
+            default="the top of the storage",
+        ),
+    ),
+)
+
+STORAGE_NAME = Key("NAME", scalars.TEXT, "The name that `STORAGE_NAME` refers to.", "disk", required=True)
+
+LOCAL_STORAGE = Section(
+    "LOCAL",
+    "A folder on this machine.",
+    (
+        STORAGE_NAME,
+        Key(
+            "ROOT",
+            scalars.PATH,
+            "The folder that holds everything.",
+            "/mnt/disk/backups",
+            required=True,
+            environment="LOCAL_STORAGE_ROOT",
+            environment_default="`backups/` beside config.yaml",
+        ),
+    ),
+)
+
+S3_STORAGE = Section(
+    "S3",
+    "A bucket of Amazon S3 or of a service that speaks its protocol.",
+    (
+        STORAGE_NAME,
+        Key("BUCKET", scalars.WORD, "The name of the bucket.", "my-backups", required=True, environment="S3_BUCKET"),
+        Key(
+            "ENDPOINT_URL",
+            scalars.ENDPOINT,
+            "The address of the service.",
+            "https://s3.example.com",
+            default="Amazon's",
+            environment="S3_ENDPOINT_URL",
+        ),
+        Key(
+            "REGION",
+            scalars.WORD,
+            "The region of the bucket.",
+            "eu-central-1",
+            default="none",
+            environment="AWS_REGION",
+        ),
+        Key(
+            "ACCESS_KEY_ID",
+            scalars.WORD,
+            "The id of the access key.",
+            "AKIAEXAMPLE",
+            default="what the machine's role gives",
+            environment="AWS_ACCESS_KEY_ID",
+        ),
+        Key(
+            "SECRET_ACCESS_KEY",
+            scalars.SECRET,
+            "The secret of the access key.",
+            '"${MY_SECRET_KEY}"',
+            default="what the machine's role gives",
+            environment="AWS_SECRET_ACCESS_KEY",
+        ),
+    ),
+)
+
+ONEDRIVE_STORAGE = Section(
+    "ONEDRIVE",
+    "A drive of OneDrive for Business or SharePoint.",
+    (
+        STORAGE_NAME,
+        Key(
+            "TENANT_ID",
+            scalars.WORD,
+            "The directory (tenant) id.",
+            "11111111-1111-1111-1111-111111111111",
+            required=True,
+            environment="TENANT_ID",
+        ),
+        Key(
+            "CLIENT_ID",
+            scalars.WORD,
+            "The application (client) id.",
+            "22222222-2222-2222-2222-222222222222",
+            required=True,
+            environment="CLIENT_ID",
+        ),
+        Key(
+            "CLIENT_SECRET",
+            scalars.SECRET,
+            "The value (not the id) of the client secret.",
+            '"${MY_CLIENT_SECRET}"',
+            required=True,
+            environment="CLIENT_SECRET",
+        ),
+        Key(
+            "DRIVE",
+            scalars.TEXT,
+            "Whose drive it is: a user's address, or a drive id.",
+            "backups@example.com",
+            required=True,
+            environment="ONEDRIVE_DRIVE",
+        ),
+    ),
+)
+
+SFTP_STORAGE = Section(
+    "SFTP",
+    "A folder on a server, over SSH.",
+    (
+        STORAGE_NAME,
+        Key("HOST", scalars.ADDRESS, "The server: an IP address or a host name.", "192.0.2.9", required=True),
+        Key("PORT", scalars.whole_number(1, 65535), "The port of its SSH service.", "2222", default="22"),
+        Key("USERNAME", scalars.WORD, "The user on the server.", "backup", default="what `ssh` itself chooses"),
+        Key(
+            "KEY_FILE",
+            scalars.PATH,
+            "The private key on this machine.",
+            "~/.ssh/id_backup",
+            default="the user's own keys",
+        ),
+        Key("ROOT", scalars.PATH, "The folder on the server.", "/srv/backups", required=True),
+    ),
+)
+
+STORAGE = _variants(
+    "STORAGES",
+    "A place that keeps archives. Several of one `TYPE` can have different names. A storage that is called `LOCAL`, "
+    "`S3` or `ONEDRIVE` here takes the place of the one from the environment.",
+    {"LOCAL": LOCAL_STORAGE, "S3": S3_STORAGE, "ONEDRIVE": ONEDRIVE_STORAGE, "SFTP": SFTP_STORAGE},
+)
+
+# --- how much: retention and packing -----------------------------------------------------------------------------
+
+NUMBER_KEPT = scalars.whole_number(1, 100_000)
+
+KEEP = Section(
+    "KEEP",
+    "Which archives stay on each target. This version keeps everything: it checks these numbers and removes nothing.",
+    (
+        Key("LAST", NUMBER_KEPT, "The newest archives.", "3", default="none by this rule"),
+        Key("DAILY", NUMBER_KEPT, "The newest archive of each of so many days.", "7", default="none by this rule"),
+        Key("WEEKLY", NUMBER_KEPT, "The newest archive of each of so many weeks.", "4", default="none by this rule"),
+        Key("MONTHLY", NUMBER_KEPT, "The newest archive of each of so many months.", "12", default="none by this rule"),
+        Key("YEARLY", NUMBER_KEPT, "The newest archive of each of so many years.", "3", default="none by this rule"),
+    ),
+)
+
+COMPRESSION = Section(
+    "COMPRESSION",
+    "How the archive is packed. Everything reads `deflate`; `zstd` is smaller and needs a ZIP program that knows it.",
+    (
+        Key(
+            "METHOD",
+            scalars.one_of("deflate", "zstd", "store"),
+            "`store` does not compress.",
+            "zstd",
+            default="deflate",
+        ),
+        Key(
+            "LEVEL",
+            scalars.whole_number(0, 19),
+            "Higher is smaller and slower: 0 to 3 for `deflate`, 1 to 19 for `zstd`, none for `store`.",
+            "3",
+            default="1 for `deflate`, 3 for `zstd`",
+        ),
+    ),
+)
+
+# --- what: files and databases -----------------------------------------------------------------------------------
+
+POSTGRES = Section(
+    "postgres",
+    "A PostgreSQL database.",
+    (
+        Key("NAME", ListOf(scalars.THING), "The database, or several.", "shop", required=True),
+        Key("USERNAME", scalars.THING, "The database user.", "shop", default="what PostgreSQL itself chooses"),
+        Key("PASSWORD", scalars.SECRET, "The password of this user.", '"${SHOP_DB_PASSWORD}"', default="none"),
+        Key(
+            "HOST",
+            scalars.ADDRESS,
+            "Where the database listens, seen from where the backup is read.",
+            "localhost",
+            default="the local socket",
+        ),
+        Key("PORT", scalars.whole_number(1, 65535), "Its port.", "5432", default="5432"),
+        Key(
+            "DOCKER",
+            MapOf(DOCKER),
+            "The container of the database; the same as `DOCKER` beside `DB_INFO`.",
+            "{CONTAINER_NAME: shop-db}",
+            default="no container",
+        ),
+    ),
+)
+
+DATABASE = _variants(
+    "DB_INFO",
+    "The database and how to reach it.",
+    {"postgres": POSTGRES},
+    default="postgres",
+    otherwise="; other databases come with a later version",
+)
+
+_INTERVALS = Key(
+    "INTERVALS",
+    ListOf(scalars.INTERVAL),
+    "When the backup runs, in the time zone of this machine. Write cron expressions in quotes.",
+    '["0 2 * * *"]',
+    required=True,
+)
+_UPLOAD_TO = Key(
+    "UPLOAD_TO",
+    MapsOf(TARGET),
+    "Where the archive goes.",
+    "[{STORAGE_NAME: LOCAL, PATH: shop}]",
+    required=True,
+)
+_SSH = Key(
+    "SSH",
+    MapOf(SSH),
+    "The server on which the backup is read.",
+    "{USERNAME: deploy, IP_ADDRESS: 192.0.2.7}",
+    default="this machine",
+)
+_KEEP = Key("KEEP", MapOf(KEEP), "Which archives stay.", "{LAST: 3, DAILY: 7}", default="all")
+_COMPRESSION = Key(
+    "COMPRESSION",
+    MapOf(COMPRESSION),
+    "How the archive is packed.",
+    "{METHOD: zstd, LEVEL: 3}",
+    default="`deflate`, level 1",
+)
+_ENABLED = Key(
+    "ENABLED", scalars.YES_NO, "`no` takes it out of the schedule; what was stored stays.", "no", default="yes"
+)
+
+_FILE_RULES = (
+    Key(
+        "EXCLUDE",
+        ListOf(scalars.PATTERN),
+        "What is left out: patterns as in `.gitignore`, matched below each `FILE_PATH`.",
+        '["*.tmp", cache/]',
+        default="nothing",
+    ),
+    Key(
+        "EXCLUDE_CACHES",
+        scalars.YES_NO,
+        "`yes` leaves out folders that are marked as caches by a `CACHEDIR.TAG`.",
+        "yes",
+        default="no",
+    ),
+    Key(
+        "EXCLUDE_IF_PRESENT",
+        ListOf(scalars.MARKER),
+        "Folders that hold a file of this name are left out.",
+        "[.nobackup]",
+        default="none",
+    ),
+    Key("ONE_FILE_SYSTEM", scalars.YES_NO, "`yes` does not go into other mounted file systems.", "yes", default="no"),
+)
+_SHARED = (_INTERVALS, _UPLOAD_TO, _SSH)
+_SHARED_LAST = (_KEEP, _COMPRESSION, _ENABLED)
+_DOCKER = Key(
+    "DOCKER",
+    MapOf(DOCKER),
+    "The container in which the backup is read.",
+    "{CONTAINER_NAME: shop-web}",
+    default="no container",
+)
+
+
+def _backup_name(word: str) -> Key:
+    return Key(
+        "NAME",
+        scalars.TEXT,
+        "Its name, unique in the project.",
+        "uploads",
+        default=f"`{word}`; needed where a project has several without one",
+    )
+
+
+FILE_BACKUP = Section(
+    "FILE_BACKUP",
+    "A backup of files and folders.",
+    (
+        _backup_name("files"),
+        Key(
+            "FILE_PATH",
+            ListOf(scalars.PATH),
+            "The files and folders: absolute, from `~/` on, or from `${CONFIG_DIR}/` on.",
+            "[/srv/shop/uploads, /etc/nginx]",
+            required=True,
+        ),
+        *_SHARED,
+        _DOCKER,
+        *_FILE_RULES,
+        *_SHARED_LAST,
+    ),
+    takes_defaults=True,
+)
+
+DB_BACKUP = Section(
+    "DB_BACKUP",
+    "A backup of a database.",
+    (
+        _backup_name("db"),
+        Key(
+            "DB_INFO",
+            MapOf(DATABASE),
+            "The database and how to reach it.",
+            '{NAME: shop, USERNAME: shop, PASSWORD: "${SHOP_DB_PASSWORD}"}',
+            required=True,
+        ),
+        *_SHARED,
+        _DOCKER,
+        *_SHARED_LAST,
+    ),
+    takes_defaults=True,
+)
+
+# --- the whole ---------------------------------------------------------------------------------------------------
+
+BACKUPS = Section(
+    "BACKUPS",
+    "The backups of a project, by kind.",
+    (
+        Key("FILE_BACKUP", MapsOf(FILE_BACKUP), "Backups of files and folders.", "[]", aliases=("FILE_BACKUPS",)),
+        Key("DB_BACKUP", MapsOf(DB_BACKUP), "Backups of databases.", "[]", aliases=("DB_BACKUPS",)),
+    ),
+)
+
+PROJECT = Section(
+    "PROJECTS",
+    "A named group of backups.",
+    (
+        Key("NAME", scalars.TEXT, "Its name. It is a folder on every target.", "shop", required=True),
+        Key("BACKUPS", MapsOf(BACKUPS), "Its backups.", "[]", default="none yet"),
+        Key("ENABLED", scalars.YES_NO, "`no` takes all of its backups out of the schedule.", "no", default="yes"),
+    ),
+)
+
+DEFAULTS = Section(
+    "DEFAULTS",
+    "What holds for every backup that does not say it itself. A key in a backup takes the place of the whole key here.",
+    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, _KEEP, _COMPRESSION)),
+)
+
+# In the order in which they are read: a backup needs the defaults and the storages.
+CONFIGURATION = Section(
+    "config.yaml",
+    "The top of the file.",
+    (
+        Key("DEFAULTS", MapOf(DEFAULTS), "What holds for every backup.", "{}", default="nothing"),
+        Key(
+            "STORAGES", MapsOf(STORAGE), "Storages with names of their own.", "[]", default="those from the environment"
+        ),
+        Key("PROJECTS", MapsOf(PROJECT), "All projects.", "[]", required=True, may_be_empty=True),
+    ),
+)
+
+
+# Storages that work without a definition.
+IMPLICIT_STORAGES = tuple(
+    name for name, section in STORAGE.sections.items() if any(key.environment for key in section.keys)
+)
+
+
+def sections() -> Iterator[Section]:
+    """Every map of the configuration once, from the top down."""
+    waiting: list[Section | Variants] = [CONFIGURATION]
+    seen: list[Section] = []
+    while waiting:
+        here = waiting.pop(0)
+        for section in [here] if isinstance(here, Section) else here.sections.values():
+            if section not in seen:
+                seen.append(section)
+                yield section
+                waiting.extend(key.shape.section for key in section.keys if isinstance(key.shape, MapOf | MapsOf))
+
+
+KEY_NAMES = frozenset(spelling for section in sections() for key in section.keys for spelling in key.spellings)
