@@ -81,19 +81,25 @@ def configuration_path(arguments: argparse.Namespace) -> Path:
     return path.resolve() if ".." in path.parts else path
 
 
-def load(arguments: argparse.Namespace, *, show_warnings: bool = True) -> Configuration:
+def load(arguments: argparse.Namespace, *, warn: bool = True) -> Configuration:
     """The configuration that the command line asks for; its warnings go to standard error unless ``--quiet``.
 
-    Commands that cron starts pass ``show_warnings=False``: a warning would be a mail every minute.
+    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute.
     Raises ConfigurationError.
     """
     from config import load_configuration
 
     configuration = load_configuration(configuration_path(arguments), os.environ, arguments.env_file)
-    if show_warnings and not arguments.quiet:
+    if warn:
+        show_warnings(configuration, arguments)
+    return configuration
+
+
+def show_warnings(configuration: Configuration, arguments: argparse.Namespace) -> None:
+    """The warnings of a configuration, on standard error; nothing with ``--quiet``."""
+    if not arguments.quiet:
         for warning in configuration.warnings:
             complain(str(warning))
-    return configuration
 
 
 def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:

@@ -1,0 +1,313 @@
+"""The compiler's command line: config.yaml becomes the crontab. ``main.py --help`` says the rest."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import command_line
+from command_line import INSTALLATION, complain, is_terminal, show, show_json, styled
+from errors import EXIT_FAILED, EXIT_GOOD
+from utils import printable, utc_now
+
+if TYPE_CHECKING:
+    from model import Backup, Configuration
+    from schedules.crontab import Change
+
+_NEXT_RUNS_SHOWN = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    return command_line.run(arguments.command, arguments)
+
+
+# --- the commands -----------------------------------------------------------------------------------------------
+
+
+def sync(arguments: argparse.Namespace) -> int:
+    """Compile and install. Silent where nothing changed and nobody is looking; then nothing is written either."""
+    from operations import catch_up
+    from schedules import crontab, crontab_text
+
+    configuration = command_line.load(arguments, warn=False)
+    lines = _lines(configuration, arguments)
+    change = crontab.apply(lambda text: crontab_text.update(text, configuration.path, lines))
+    if change.is_change or is_terminal(sys.stdout):
+        command_line.show_warnings(configuration, arguments)
+    is_new = bool(lines) and configuration.path not in crontab_text.owners(change.before)
+    missed = catch_up.find_missed(configuration, utc_now(), is_new=is_new)
+    log = configuration.state_directory / "logs" / "missed.log"
+    if missed:
+        catch_up.start_in_background(_backup_command(configuration, arguments, "--missed"), log)
+    _report_sync(arguments, configuration, change, len(lines), missed, log)
+    return EXIT_GOOD
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """What sync would change, and when each backup runs next."""
+    from schedules import crontab, crontab_environment, crontab_text
+
+    configuration = command_line.load(arguments)
+    lines = _lines(configuration, arguments)
+    change = crontab.plan(lambda text: crontab_text.update(text, configuration.path, lines))
+    warnings = crontab_environment.warnings(change.after, configuration.path)
+    warnings += [
+        f"The crontab holds lines of {owner}, which does not exist any more. `main.py remove --orphaned` removes them."
+        for owner in _orphaned_owners(change.before)
+    ]
+    _report_plan(arguments, configuration, change, warnings)
+    return EXIT_FAILED if arguments.check and change.is_change else EXIT_GOOD
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Check the configuration; nothing is touched."""
+    configuration = command_line.load(arguments)
+    disabled = len(configuration.backups) - len(configuration.enabled_backups)
+    if arguments.json:
+        show_json(
+            {
+                "configuration": str(configuration.path),
+                "backups": [backup.id for backup in configuration.enabled_backups],
+                "disabled": [backup.id for backup in configuration.backups if not backup.enabled],
+                "warnings": [str(warning) for warning in configuration.warnings],
+            }
+        )
+    elif not arguments.quiet:
+        tail = f", {disabled} of them disabled" if disabled else ""
+        show(f"{configuration.path} is valid: {_count(len(configuration.backups), 'backup')}{tail}.")
+    return EXIT_GOOD
+
+
+def schema(_arguments: argparse.Namespace) -> int:
+    """The JSON Schema of config.yaml, for editors."""
+    from config.json_schema import json_schema
+
+    show_json(json_schema())
+    return EXIT_GOOD
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Take lines of ours out of the crontab. The configuration is not read, so it may be gone."""
+    from schedules import crontab, crontab_text
+
+    def without_ours(text: bytes) -> bytes:
+        owners = _orphaned_owners(text) if arguments.orphaned else [command_line.configuration_path(arguments)]
+        for owner in owners:
+            text = crontab_text.update(text, owner, [])
+        return text
+
+    change = crontab.apply(without_ours)
+    removed = _difference(change)[1]
+    if arguments.json:
+        show_json({"changed": change.is_change, "removed": removed})
+    elif not arguments.quiet:
+        whose = "configurations that do not exist" if arguments.orphaned else command_line.configuration_path(arguments)
+        show(
+            f"Removed {_count(len(removed), 'line')} of {whose} from the crontab."
+            if removed
+            else f"The crontab holds no line of {whose}."
+        )
+    return EXIT_GOOD
+
+
+# --- what they share --------------------------------------------------------------------------------------------
+
+
+def _lines(configuration: Configuration, arguments: argparse.Namespace) -> list[bytes]:
+    from schedules.crontab_lines import scheduled_lines
+
+    return scheduled_lines(configuration, _python(), INSTALLATION / "backup.py", _env_file(arguments))
+
+
+def _backup_command(configuration: Configuration, arguments: argparse.Namespace, *options: str) -> list[str]:
+    env_file = _env_file(arguments)
+    return [
+        *(str(_python()), str(INSTALLATION / "backup.py"), "--config", str(configuration.path)),
+        *(("--env-file", str(env_file)) if env_file else ()),
+        *options,
+    ]
+
+
+def _python() -> Path:
+    """The interpreter of the virtual environment, by the same name whether it was started as python or python3."""
+    in_environment = Path(sys.prefix, "bin", "python")
+    is_environment = sys.prefix != sys.base_prefix
+    return in_environment if is_environment and in_environment.exists() else Path(sys.executable)
+
+
+def _env_file(arguments: argparse.Namespace) -> Path | None:
+    env_file: Path | None = arguments.env_file
+    return env_file.absolute() if env_file else None
+
+
+def _orphaned_owners(text: bytes) -> list[Path]:
+    """The owners whose configuration does not exist. One that may not be looked at (another user's) is none."""
+    from schedules.crontab_text import owners
+
+    orphaned = []
+    for owner in owners(text):
+        try:
+            owner.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            orphaned.append(owner)
+        except OSError:
+            continue
+    return orphaned
+
+
+# --- what they print --------------------------------------------------------------------------------------------
+
+
+def _report_sync(
+    arguments: argparse.Namespace,
+    configuration: Configuration,
+    change: Change,
+    count: int,
+    missed: Sequence[tuple[Backup, datetime]],
+    log: Path,
+) -> None:
+    added, removed = _difference(change)
+    if arguments.json:
+        missed_slots = [{"backup": backup.id, "slot": slot.isoformat()} for backup, slot in missed]
+        show_json({"changed": change.is_change, "added": added, "removed": removed, "missed": missed_slots})
+        return
+    if arguments.quiet:
+        return
+    lines = _count(count, "scheduled line")
+    if change.is_change:
+        show(f"The crontab now has {lines} of {configuration.path} ({len(added)} added, {len(removed)} removed).")
+    elif is_terminal(sys.stdout):
+        show(f"The crontab is unchanged: it has {lines} of {configuration.path}.")
+    if missed:
+        show("Missed while this machine or its cron was off, and being made up for now:")
+        show(command_line.table(("BACKUP", "WAS DUE"), [(backup.id, _local(slot)) for backup, slot in missed]))
+        show(f"The log is {log}.")
+
+
+def _report_plan(
+    arguments: argparse.Namespace, configuration: Configuration, change: Change, warnings: Sequence[str]
+) -> None:
+    from schedules.times import local_zone, next_runs
+
+    now = utc_now()
+    runs = {
+        backup.id: next_runs(backup.intervals, now, _NEXT_RUNS_SHOWN) if backup.enabled else []
+        for backup in configuration.backups
+    }
+    if arguments.json:
+        show_json(
+            {
+                "changed": change.is_change,
+                "diff": _diff(change),
+                "next_runs": {name: [due.isoformat() for due in times] for name, times in runs.items()},
+                "warnings": [*(str(warning) for warning in configuration.warnings), *warnings],
+            }
+        )
+        return
+    if arguments.quiet:
+        return
+    if change.is_change:
+        show("\n".join(_coloured(line) for line in _diff(change)))
+    else:
+        show("The crontab is what the configuration says: sync would change nothing.")
+    rows = [(name, ", ".join(_local(due) for due in times) or "disabled") for name, times in runs.items()]
+    if rows:
+        show("\n" + command_line.table(("BACKUP", f"NEXT RUNS ({local_zone()})"), rows))
+    for warning in warnings:
+        complain(f"warning: {warning}")
+
+
+def _difference(change: Change) -> tuple[list[str], list[str]]:
+    """The lines that were added and removed."""
+    diff = _diff(change)[2:]
+    return [line[1:] for line in diff if line[0] == "+"], [line[1:] for line in diff if line[0] == "-"]
+
+
+def _diff(change: Change) -> list[str]:
+    """A unified diff, its lines without control characters."""
+    before, after = ([printable(line) for line in text.split(b"\n")] for text in (change.before, change.after))
+    return list(difflib.unified_diff(before, after, "crontab", "crontab after sync", lineterm=""))
+
+
+def _coloured(line: str) -> str:
+    style = {"+": "green", "-": "red", "@": "faint"}.get(line[0])
+    return styled(line, style) if style else line
+
+
+def _local(moment: datetime) -> str:
+    from schedules.times import local_zone
+
+    return moment.astimezone(local_zone()).strftime("%Y-%m-%d %H:%M")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_line.new_parser(
+        "Compile config.yaml into the crontab. Every other line of the crontab stays as it is, byte for byte.",
+        [
+            ("main.py", "install or update the schedule; safe every minute from cron"),
+            ("main.py plan", "show what would change, and when each backup runs next"),
+            ("main.py validate --config new.yaml", "check a configuration without touching anything"),
+            ("main.py remove", "take the lines of this configuration out again"),
+        ],
+    )
+    command_line.add_common_options(parser)
+    parser.set_defaults(command=sync)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(
+        command: Callable[[argparse.Namespace], int], meaning: str, *examples: tuple[str, str]
+    ) -> argparse.ArgumentParser:
+        subparser = commands.add_parser(
+            command.__name__,
+            help=meaning,
+            description=f"{meaning[0].upper()}{meaning[1:]}.",
+            epilog=command_line.examples_text(examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command_line.add_common_options(subparser, is_subcommand=True)
+        subparser.set_defaults(command=command)
+        return subparser
+
+    add(
+        sync,
+        "install or update the schedule (the default); nothing is written where nothing changed",
+        ("* * * * * /srv/holdfast/.venv/bin/python /srv/holdfast/main.py", "in the crontab: follow every change"),
+    )
+    add(
+        plan,
+        "show what sync would change in the crontab, and when each backup runs next",
+        ("main.py plan", "the difference and the next runs"),
+        ("main.py plan --check --quiet", "for monitoring: exit code 1 where the crontab is not up to date"),
+    ).add_argument("--check", action="store_true", help="exit with 1 where sync would change something")
+    add(
+        validate,
+        "check the configuration and touch nothing",
+        ("main.py validate --config new.yaml", "before it is used"),
+    )
+    add(schema, "print the JSON Schema of config.yaml", ("main.py schema > config.schema.json", "for your editor"))
+    add(
+        remove,
+        "take the scheduled lines out of the crontab; copies and catalog stay",
+        ("main.py remove", "the lines of this configuration"),
+        ("main.py remove --config /old/config.yaml", "those of one that was moved or deleted"),
+        ("main.py remove --orphaned", "those of every configuration that does not exist any more"),
+    ).add_argument("--orphaned", action="store_true", help="the lines of every configuration that does not exist")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
