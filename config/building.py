@@ -33,7 +33,7 @@ class _Levels(NamedTuple):
 
 
 _LEVELS = {
-    CompressionMethod.DEFLATE: _Levels(0, 3, 1),
+    CompressionMethod.DEFLATE: _Levels(0, 3, Compression().level),
     CompressionMethod.ZSTD: _Levels(1, 19, 3),
     CompressionMethod.STORE: _Levels(0, 0, 0),
 }

@@ -46,7 +46,7 @@ def check_interval(text: str) -> str:
             f"must have five fields (minute, hour, day of the month, month, day of the week), not {len(fields)}"
         )
     for index, (field, (name, allowed, highest)) in enumerate(zip(fields, _FIELDS, strict=True)):
-        if not _field_is_good(index, field, highest):
+        if not _is_known_spelling(field, highest) or not _is_good(_alone(field, index)):
             raise ValueError(
                 f"has a {name} (field {index + 1}) that cron does not know: it can be {allowed}, `*`, "
                 "a list `1,2`, a range `1-5` or a step `*/2`"
@@ -69,15 +69,17 @@ def _check_nickname(nickname: str) -> str:
     return nickname
 
 
-def _field_is_good(index: int, field: str, highest: int) -> bool:
-    if not _FIELD.fullmatch(field):
-        return False
+def _is_known_spelling(field: str, highest: int) -> bool:
     # cron takes `*/70` and runs it at minute 0 only, which is not what its writer meant.
-    if any(int(step) > highest for step in re.findall(r"/([0-9]+)", field)):
-        return False
-    return _is_good(" ".join(field if number == index else "*" for number in range(len(_FIELDS))))
+    return bool(_FIELD.fullmatch(field)) and all(int(step) <= highest for step in re.findall(r"/([0-9]+)", field))
 
 
+def _alone(field: str, index: int) -> str:
+    """An expression that says nothing but this field, so that a fault in it is no other field's."""
+    return " ".join(field if number == index else "*" for number in range(len(_FIELDS)))
+
+
+@lru_cache(maxsize=4096)
 def _is_good(expression: str) -> bool:
     try:
         CronSim(expression, _ANY_DAY)

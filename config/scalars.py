@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from config.intervals import NICKNAMES, check_interval
 from config.shapes import Scalar
@@ -37,7 +37,7 @@ def _plain_word(text: str) -> str:
     """A text that a program could take for an option, or for two words, is refused."""
     if _text(text).startswith("-"):
         raise ValueError("must not begin with `-`")
-    if any(character.isspace() for character in text):
+    if len(text.split()) > 1 or text != text.strip():
         raise ValueError("must not hold blanks")
     return text
 
@@ -162,7 +162,13 @@ def one_of(*words: str, otherwise: str = "") -> Scalar:
                 return word
         raise ValueError(f"must be {listed}{otherwise}")
 
-    return Scalar(listed, check, {"anyOf": [{"enum": list(words)}, _VARIABLE]})
+    return Scalar(listed, check, {"anyOf": [{"enum": list(words)}, _in_any_case(words), _VARIABLE]})
+
+
+def _in_any_case(words: Iterable[str]) -> Mapping[str, object]:
+    """JSON Schema has no flag for it: ``[yY][eE][sS]``."""
+    spelled = "|".join("".join(f"[{letter.lower()}{letter.upper()}]" for letter in word) for word in words)
+    return {"type": "string", "pattern": f"^({spelled})$"}
 
 
 def _text_scalar(words: str, check: Callable[[str], str]) -> Scalar:
@@ -184,6 +190,6 @@ INTERVAL = _text_scalar("a cron expression, or " + ", ".join(NICKNAMES), check_i
 YES_NO = Scalar(
     "yes or no",
     _yes_or_no,
-    {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "on", "off"]}, _VARIABLE]},
+    {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no"]}, _in_any_case(sorted(_YES | _NO)), _VARIABLE]},
     is_text=False,
 )

@@ -25,10 +25,10 @@ def _variants(
         required=default is None,
         default=f"`{default}`" if default else "",
     )
-    typed = {
-        name: replace(section, title=f"{title} ({name})", keys=(type_key, *section.keys), kind=name)
-        for name, section in sections.items()
-    }
+    typed = {}
+    for name, section in sections.items():
+        own_type = replace(type_key, shape=scalars.one_of(name), example=name)
+        typed[name] = replace(section, title=f"{title} ({name})", keys=(own_type, *section.keys), kind=name)
     return Variants(title, doc, type_key, typed, default)
 
 
@@ -246,7 +246,7 @@ COMPRESSION = Section(
             scalars.whole_number(0, 19),
             "Higher is smaller and slower: 0 to 3 for `deflate`, 1 to 19 for `zstd`, none for `store`.",
             "3",
-            default="1 for `deflate`, 3 for `zstd`",
+            default="2 for `deflate`, 3 for `zstd`",
         ),
     ),
 )
@@ -313,7 +313,7 @@ _COMPRESSION = Key(
     MapOf(COMPRESSION),
     "How the archive is packed.",
     "{METHOD: zstd, LEVEL: 3}",
-    default="`deflate`, level 1",
+    default="`deflate`, level 2",
 )
 _ENABLED = Key(
     "ENABLED", scalars.YES_NO, "`no` takes it out of the schedule; what was stored stays.", "no", default="yes"

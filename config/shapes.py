@@ -131,7 +131,11 @@ class Variants:
     def common_section(self) -> Section:
         """The keys that every type has: what can be read where the type is wrong. Nothing in it is required."""
         first, *others = self.sections.values()
-        keys = [key for key in first.keys if all(key in section.keys for section in others) and key != self.type_key]
+        keys = [
+            key
+            for key in first.keys
+            if all(key in section.keys for section in others) and key.name != self.type_key.name
+        ]
         return Section(self.title, self.doc, tuple(replace(key, required=False) for key in keys))
 
     def canonical(self, spelling: str) -> str:

@@ -18,6 +18,9 @@ from config.syntax_messages import explain
 
 DEEPEST_NESTING = 32
 
+# Some 2 s to read. 2,000 backups have 60,000 values, and Debian's cron takes at most 10,000 lines.
+MOST_VALUES = 500_000
+
 # What YAML allows in a file (YAML 1.1, chapter 5.1), without the byte order mark and without the three line breaks
 # that no editor counts as lines (U+0085, U+2028, U+2029): positions would be wrong from there on.
 _FORBIDDEN_CHARACTER = re.compile(
@@ -111,6 +114,7 @@ class _Builder:
         self._problems = problems
         self._open: list[SequenceNode | MappingNode] = []
         self._documents = 0
+        self._values = 0
 
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.ScalarEvent):
@@ -162,6 +166,10 @@ class _Builder:
         self._open.append(node)
 
     def _add(self, node: Node) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            self._problems.error(node.position, f"The file holds more than {MOST_VALUES:,} values.")
+            self._problems.raise_errors()
         if not self._open:
             if self.root is None:
                 self.root = node
