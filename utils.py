@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+HOLDFAST_VERSION = "0.1.0"
+
 _secrets: set[str] = set()
 
 # A shorter secret such as "1234" is taken out only where it stands as a word of its own: otherwise

@@ -114,7 +114,7 @@ def unpack_block(method: int, packed: bytes, size: int) -> bytes:
             data = igzip_lib.decompress(packed + DEFLATE_END, igzip_lib.DECOMP_DEFLATE, 15, max(size, 1))
         else:
             data = _unpack_zstandard(packed, size)
-    except (igzip_lib.IsalError, EOFError, ValueError) as error:
+    except (igzip_lib.IsalError, EOFError, ValueError) as error:  # type: ignore[misc]  # its stub declares no class
         raise DamagedArchiveError(f"packed data is damaged ({error})") from None
     if len(data) != size:
         raise DamagedArchiveError(f"packed data gave {len(data)} bytes where {size} were expected")

@@ -1,7 +1,8 @@
 """The index beside an archive: a line for each member, with what a ZIP cannot carry and where its bytes lie.
 
 Format version 1, written down in docs/formats.md: JSON lines, compressed with Zstandard (RFC 8878). The first line
-names the format, every other is one member. The index is never needed to open an archive; it makes that quick and complete.
+names the format, every other is one member. The index is never needed to open an archive; it makes that quick and
+complete.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import IO, Any
 import zstandard
 
 from archives.entry import Entry
-from errors import DamagedArchiveError
+from errors import ArchiveError, DamagedArchiveError
 from model import Member, MemberKind
 
 FORMAT = "holdfast-index"
@@ -35,11 +36,12 @@ class IndexWriter:
 
     def __init__(self, spool_directory: Path) -> None:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_MEMORY_LIMIT, dir=str(spool_directory))  # noqa: SIM115
+        self._spool_directory = spool_directory
         self._compressor = zstandard.ZstdCompressor(level=_ZSTANDARD_LEVEL).compressobj()
         self._lines = [json.dumps(_HEADER) + "\n"]
 
     def add(self, entry: Entry) -> None:
-        """Append one member. Raises OSError where the spool's disk is full."""
+        """Append one member. Raises ArchiveError where the spool's disk is full."""
         self._lines.append(encode_entry(entry))
         if len(self._lines) >= 1024:
             self._flush()
@@ -47,7 +49,7 @@ class IndexWriter:
     def chunks(self) -> Iterator[bytes]:
         """The whole index, once no more is added."""
         self._flush()
-        self._file.write(self._compressor.flush())
+        self._write(self._compressor.flush())
         self._file.seek(0)
         while chunk := self._file.read(1 << 20):
             yield chunk
@@ -56,8 +58,17 @@ class IndexWriter:
         self._file.close()
 
     def _flush(self) -> None:
-        self._file.write(self._compressor.compress("".join(self._lines).encode("ascii")))
+        self._write(self._compressor.compress("".join(self._lines).encode("ascii")))
         self._lines.clear()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise ArchiveError(
+                f"The index cannot be kept in {self._spool_directory}: {error.strerror}. "
+                "Make room there, or let STATE_DIR name a folder on another disk."
+            ) from error
 
 
 def encode_entry(entry: Entry) -> str:

@@ -43,7 +43,7 @@ class _LargeMember:
 
 
 class ZipWriter:
-    """One archive. Iterate it once; what could not be read is told to ``on_note``, and the archive stays valid.
+    """One archive, taken once. What could not be read is told to ``on_note``, and the archive stays valid.
 
     ``on_entry`` is called for each member in the order of the archive, ``on_progress`` with each member and the number
     of its bytes that were packed since the last call. What a ``StreamContent`` raises is raised by the iteration: what
@@ -68,7 +68,8 @@ class ZipWriter:
         self._directory = _CentralDirectory()
         self._open_contents: set[OpenContent] = set()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def chunks(self) -> Generator[bytes, None, None]:
+        """The archive, from its first byte to its last, in pieces of up to 1 MiB or so."""
         workers = os.cpu_count() or 1
         executor = ThreadPoolExecutor(workers, thread_name_prefix="pack")
         try:

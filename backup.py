@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""The runner: cron calls it for each scheduled line, a person by hand. Without arguments: how everything stands."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import command_line
+from command_line import complain, show, show_json, styled, table
+from errors import (
+    EXIT_ALREADY_RUNNING,
+    EXIT_FAILED,
+    EXIT_GOOD,
+    EXIT_INTERRUPTED,
+    EXIT_PARTIAL,
+    EXIT_TERMINATED,
+    AlreadyRunningError,
+    InterruptedRun,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from catalog import Catalog
+    from model import Backup, Configuration, Run
+    from operations.dry_run import DryRun
+    from operations.overview import Standing
+
+EXAMPLES = (
+    ("backup.py", "how every backup stands: last run, last good run, next run"),
+    ("backup.py shop/uploads", "run one backup now"),
+    ("backup.py 'shop/*' blog", "run all backups of two projects"),
+    ("backup.py --all", "run everything that is enabled"),
+    ("backup.py --all --dry-run", "say what would be read and where it would go"),
+)
+
+# The worst outcome decides the exit code of several runs.
+_WORST_FIRST = (EXIT_FAILED, EXIT_ALREADY_RUNNING, EXIT_PARTIAL, EXIT_GOOD)
+
+
+def main() -> int:
+    """Parse the command line and do it; the exit code."""
+    parser = command_line.new_parser("Run backups, or show how they stand.", EXAMPLES)
+    parser.add_argument(
+        "backups", nargs="*", metavar="ID", help="project/name, a project, or a pattern such as 'shop/*'"
+    )
+    parser.add_argument("--all", action="store_true", help="every enabled backup")
+    parser.add_argument("--dry-run", action="store_true", help="show files, sizes and targets; write nothing")
+    parser.add_argument(
+        "--scheduled", action="store_true", help="as cron calls it: once for each scheduled time, silent"
+    )
+    parser.add_argument("--missed", action="store_true", help="catch up what was due while the machine was off")
+    command_line.add_common_options(parser)
+    return command_line.run(_command, parser.parse_args())
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    chosen = [bool(arguments.backups), arguments.all, arguments.missed]
+    if sum(chosen) > 1:
+        raise UsageError("Give either the ids of backups, or --all, or --missed.")
+    if arguments.dry_run and (arguments.scheduled or arguments.missed or not any(chosen)):
+        raise UsageError("--dry-run goes with the ids of backups, or with --all.")
+    by_person = not (arguments.scheduled or arguments.missed)
+    configuration = command_line.load(arguments, warn=by_person)
+    if arguments.dry_run:
+        return _show_dry_runs(arguments, configuration)
+    from catalog import open_catalog
+
+    catalog = open_catalog(configuration.state_directory, configuration.catalog_url)
+    try:
+        if not any(chosen):
+            return _show_overview(arguments, configuration, catalog)
+        with _signals_interrupt():
+            return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
+    finally:
+        catalog.close()
+
+
+# --- running ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end a run as an exception does, so that everything is put right on the way out."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        name = signal.Signals(number).name
+        raise InterruptedRun(
+            f"Interrupted by {name}. Nothing of the run under way counts; earlier copies are untouched.",
+            EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED,
+        )
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _catch_up(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
+    from operations.missed import missed_runs, sole_catch_up
+    from utils import utc_now
+
+    with sole_catch_up(configuration.state_directory) as is_sole:
+        due = missed_runs(configuration, catalog, utc_now()) if is_sole else []
+        return _run_all(arguments, configuration, catalog, due)
+
+
+def _run_chosen(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
+    from schedules.times import latest_slot
+    from utils import utc_now
+
+    due: list[tuple[Backup, datetime | None]] = []
+    for backup in _chosen_backups(arguments, configuration):
+        slot = latest_slot(backup.intervals, utc_now()) if arguments.scheduled else None
+        if slot is None or not _is_fulfilled(catalog, backup, slot):
+            due.append((backup, slot))
+    return _run_all(arguments, configuration, catalog, due)
+
+
+def _chosen_backups(arguments: argparse.Namespace, configuration: Configuration) -> Sequence[Backup]:
+    from operations.selection import select_backups
+
+    return configuration.enabled_backups if arguments.all else select_backups(configuration, arguments.backups)
+
+
+def _run_all(
+    arguments: argparse.Namespace,
+    configuration: Configuration,
+    catalog: Catalog,
+    due: Iterable[tuple[Backup, datetime | None]],
+) -> int:
+    """Run them one after the other, each with the scheduled time that it fulfils."""
+    runs = []
+    exit_codes = {EXIT_GOOD}
+    for backup, slot in due:
+        try:
+            run = _run_one(arguments, configuration, backup, catalog, slot)
+        except AlreadyRunningError as error:
+            complain(str(error))
+            exit_codes.add(error.exit_code)
+            continue
+        runs.append(run)
+        exit_codes.add(_exit_code(run))
+        _tell(arguments, run)
+    if arguments.json:
+        show_json({"runs": [_run_document(run) for run in runs]})
+    return next(code for code in _WORST_FIRST if code in exit_codes)
+
+
+def _is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
+    """Whether this scheduled time had its run: a clock that was set back must not make another."""
+    from model import RunStatus
+
+    return any(run.status is not RunStatus.INTERRUPTED for run in catalog.slot_runs(backup.id, slot))
+
+
+def _run_one(
+    arguments: argparse.Namespace,
+    configuration: Configuration,
+    backup: Backup,
+    catalog: Catalog,
+    slot: datetime | None,
+) -> Run:
+    from operations.run import run_backup
+    from progress import Progress
+
+    last_good = catalog.last_runs([backup.id])[backup.id].last_good
+    expected = last_good.archive.content_size if last_good and last_good.archive else None
+    with Progress(backup.id, expected, quiet=arguments.quiet or arguments.json) as progress:
+        return run_backup(configuration, backup, catalog, slot=slot, on_progress=progress.advance)
+
+
+def _tell(arguments: argparse.Namespace, run: Run) -> None:
+    """Say how a run ended: what went wrong always, what went well only to a person, and a run that was caught up."""
+    from model import RunStatus
+    from operations.run import summary
+
+    if run.status is not RunStatus.GOOD:
+        complain(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value], sys.stderr)}. {run.message}")
+    if arguments.json or arguments.quiet or arguments.scheduled or run.archive is None:
+        return
+    caught_up = f" (caught up: it was due at {_local(run.slot)})" if arguments.missed and run.slot else ""
+    show(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value])}{caught_up}. {summary(run)}")
+    for copy in run.copies:
+        if copy.error is None:
+            show(f"  {copy.storage}: {copy.key}")
+
+
+def _exit_code(run: Run) -> int:
+    from model import RunStatus
+
+    return {RunStatus.GOOD: EXIT_GOOD, RunStatus.PARTIAL: EXIT_PARTIAL}.get(run.status, EXIT_FAILED)
+
+
+# --- showing ----------------------------------------------------------------------------------------------------
+
+_COLOURS = {"good": "green", "partial": "yellow", "failed": "red", "interrupted": "yellow", "running": "bold"}
+
+
+def _show_overview(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
+    from operations.overview import overview
+    from utils import utc_now
+
+    standings = overview(configuration, catalog, utc_now())
+    if arguments.json:
+        show_json({"backups": [_standing_document(standing) for standing in standings]})
+    elif not standings:
+        show(f"There is no backup in {configuration.path} yet. Write one there; docs/config.md shows how.")
+    else:
+        show(table(("BACKUP", "LAST RUN", "", "LAST GOOD RUN", "NEXT RUN"), [_overview_row(s) for s in standings]))
+        if any(standing.backup is None for standing in standings):
+            show("\nAn orphaned backup is no longer in the configuration: it does not run, and its copies stay.")
+    return EXIT_GOOD
+
+
+def _overview_row(standing: Standing) -> tuple[str, ...]:
+    last, good = standing.last, standing.last_good
+    if standing.backup is None:
+        upcoming = "orphaned"
+    elif not standing.backup.enabled:
+        upcoming = "disabled"
+    else:
+        upcoming = _local(standing.next_run) if standing.next_run else "never"
+    return (
+        standing.backup_id,
+        _local(last.started) if last else "never",
+        last.status.value if last else "",
+        _local(good.started) if good else "never",
+        upcoming,
+    )
+
+
+def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:
+    from operations.dry_run import dry_run
+
+    results = [dry_run(backup) for backup in _chosen_backups(arguments, configuration)]
+    if arguments.json:
+        show_json({"dry_runs": [_dry_run_document(result) for result in results]})
+    else:
+        for result in results:
+            _show_dry_run(arguments, result)
+    return EXIT_PARTIAL if any(result.notes.is_partial for result in results) else EXIT_GOOD
+
+
+def _show_dry_run(arguments: argparse.Namespace, result: DryRun) -> None:
+    from utils import format_size, printable
+
+    show(styled(result.backup.id, "bold"))
+    show(f"  {result.files:,} files in {result.folders:,} folders, {result.links:,} links: {format_size(result.size)}")
+    for target in result.backup.targets:
+        show(f"  to {target}")
+    for note in result.notes.first if arguments.verbose else result.notes.first[:5]:
+        show(f"  {note['kind']}: {note['path']} ({note['reason']})")
+    if arguments.verbose:
+        for member in result.largest:
+            show(f"  {format_size(member.size):>9}  {printable(member.path)}")
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
+def _run_document(run: Run | None) -> dict[str, object] | None:
+    if run is None:
+        return None
+    return {
+        "id": run.id,
+        "backup": run.backup_id,
+        "status": run.status.value,
+        "started": run.started.isoformat(),
+        "ended": run.ended.isoformat() if run.ended else None,
+        "slot": run.slot.isoformat() if run.slot else None,
+        "message": run.message,
+        "archive": run.archive.name if run.archive else None,
+        "files": run.archive.file_count if run.archive else None,
+        "content_size": run.archive.content_size if run.archive else None,
+        "archive_size": run.archive.size if run.archive else None,
+        "sha256": run.archive.sha256 if run.archive else None,
+        "copies": [
+            {"storage": copy.storage, "key": copy.key, "status": copy.status.value, "error": copy.error}
+            for copy in run.copies
+        ],
+    }
+
+
+def _standing_document(standing: Standing) -> dict[str, object]:
+    return {
+        "backup": standing.backup_id,
+        "configured": standing.backup is not None,
+        "enabled": standing.backup is not None and standing.backup.enabled,
+        "last": _run_document(standing.last),
+        "last_good": _run_document(standing.last_good),
+        "next_run": standing.next_run.isoformat() if standing.next_run else None,
+    }
+
+
+def _dry_run_document(result: DryRun) -> dict[str, object]:
+    return {
+        "backup": result.backup.id,
+        "files": result.files,
+        "folders": result.folders,
+        "links": result.links,
+        "size": result.size,
+        "targets": [str(target) for target in result.backup.targets],
+        "notes": {"counts": result.notes.counts, "first": result.notes.first},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The sentence of a run: source → archive → targets, then the index, and the manifest last.
+
+The order is the promise: nothing is called good before everything that it rests on is known to be good.
+"""
+
+from __future__ import annotations
+
+import platform
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from archives.entry import Entry
+from archives.index import IndexWriter
+from archives.manifest import FilePart, Manifest, NoteList, Totals
+from archives.zip_writer import ZipWriter
+from errors import SourceError
+from model import Archive, Backup, Copy, Member, Note, RunStatus
+from operations.delivery import Delivered
+from operations.how_to_restore import how_to_restore
+from operations.layout import object_name
+from operations.targets import TargetCopy, deliver_to, require_one
+from sources.factory import describe, file_source, open_members
+from utils import HOLDFAST_VERSION, utc_now
+
+OnProgress = Callable[[Member, int], None]
+"""Told of each member and the number of its bytes that were packed since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a backup. ``interrupted_runs`` are when earlier runs began that may have left something."""
+
+    backup: Backup
+    run_id: str
+    started: datetime
+    interrupted_runs: tuple[datetime, ...]
+    spool_directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left behind. ``status`` is GOOD, PARTIAL (something could not be read) or FAILED (a target did)."""
+
+    status: RunStatus
+    archive: Archive
+    copies: tuple[Copy, ...]
+    notes: NoteList
+
+
+def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnProgress) -> Outcome:
+    """Make one archive of the backup's source and put it on each of its targets.
+
+    A target that fails does not stop the others. Raises HoldfastError where the source or every target failed; then,
+    and after an interruption, nothing of this run is left on any target. The caller holds the backup's lock.
+    """
+    file_source(attempt.backup)
+    copies = [TargetCopy(target, attempt.backup.id, attempt.started) for target in attempt.backup.targets]
+    for copy in copies:
+        copy.open(attempt.interrupted_runs)
+    require_one(copies)
+    contents = _Contents(on_note)
+    try:
+        with closing(IndexWriter(attempt.spool_directory)) as index:
+            archive = deliver_to(
+                copies, _packed(attempt.backup, contents, index, on_progress), lambda keys: keys.archive
+            )
+            index_part = deliver_to(copies, index.chunks(), lambda keys: keys.index)
+        manifest = _manifest(
+            attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
+        )
+        for copy in copies:
+            copy.finish(manifest.encode(), how_to_restore(attempt.backup))
+        require_one(copies)
+    finally:
+        for copy in copies:
+            copy.discard_unfinished()
+    return _outcome(manifest, copies)
+
+
+class _Contents:
+    """What went into the archive, and what did not."""
+
+    def __init__(self, on_note: Callable[[Note], None]) -> None:
+        self.totals = Totals()
+        self.notes = NoteList()
+        self._on_note = on_note
+
+    def note(self, note: Note) -> None:
+        self.notes.add(note)
+        self._on_note(note)
+
+
+def _packed(backup: Backup, contents: _Contents, index: IndexWriter, on_progress: OnProgress) -> Iterator[bytes]:
+    """The archive of the backup's source; what it holds is told to ``contents`` and ``index`` on the way."""
+
+    def on_entry(entry: Entry) -> None:
+        index.add(entry)
+        contents.totals.add(entry)
+
+    members = open_members(backup, contents.note)
+    archive = ZipWriter(members, backup.compression, on_entry=on_entry, on_note=contents.note, on_progress=on_progress)
+    with closing(archive.chunks()) as chunks:
+        yield from chunks
+    if contents.totals == Totals():
+        raise SourceError(f"Nothing of {backup.id} could be read, so there is nothing to keep.")
+
+
+def _manifest(attempt: Attempt, contents: _Contents, archive: FilePart, index: FilePart) -> Manifest:
+    return Manifest(
+        backup_id=attempt.backup.id,
+        run_id=attempt.run_id,
+        status=RunStatus.PARTIAL if contents.notes.is_partial else RunStatus.GOOD,
+        started=attempt.started,
+        ended=utc_now(),
+        host=socket.gethostname(),
+        source=describe(file_source(attempt.backup)),
+        archive=archive,
+        index=index,
+        compression=attempt.backup.compression.method.value,
+        content=contents.totals,
+        notes=contents.notes,
+        made_by=f"Holdfast {HOLDFAST_VERSION}, Python {platform.python_version()}",
+    )
+
+
+def _part(key: str, delivered: Delivered) -> FilePart:
+    return FilePart(object_name(key), delivered.size, delivered.sha256)
+
+
+def _outcome(manifest: Manifest, copies: list[TargetCopy]) -> Outcome:
+    archive, content = manifest.archive, manifest.content
+    return Outcome(
+        status=manifest.status if all(copy.error is None for copy in copies) else RunStatus.FAILED,
+        archive=Archive(archive.name, manifest.started, archive.size, archive.sha256, content.files, content.size),
+        copies=tuple(copy.outcome(manifest.status, archive.size) for copy in copies),
+        notes=manifest.notes,
+    )

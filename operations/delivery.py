@@ -1,0 +1,116 @@
+"""One stream of bytes to several targets at once: read once, the slowest sets the pace, a failing one drops out."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from errors import HoldfastError
+from model import StoredObject
+
+# Chunks are up to 1 MiB, so this is what a target may lag behind the others, in MiB.
+_QUEUE_LENGTH = 8
+
+Put = Callable[[Iterable[bytes]], StoredObject]
+"""Stores what it is given under a key of one target; see ``storages.storage.Storage.put``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was sent, and what became of it on each target, in the order of the targets."""
+
+    size: int
+    sha256: str
+    results: tuple[StoredObject | HoldfastError, ...]
+
+
+class _AbortedError(Exception):
+    """Raised in a target's stream when the archive will never be whole, so that ``put`` leaves nothing behind."""
+
+
+def deliver(chunks: Iterable[bytes], puts: Iterable[Put]) -> Delivered:
+    """Send the same chunks to every target.
+
+    What ``chunks`` raises (or a signal) aborts every target and is raised here. A target that fails is dropped; where
+    all have failed, reading stops early.
+    """
+    senders = [_Sender(put) for put in puts]
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        for chunk in chunks:
+            digest.update(chunk)
+            size += len(chunk)
+            takers = [sender for sender in senders if sender.send(chunk)]
+            if not takers:
+                break
+        for sender in senders:
+            sender.end()
+    except BaseException:
+        for sender in senders:
+            sender.abort()
+        raise
+    finally:
+        for sender in senders:
+            sender.join()
+    return Delivered(size, digest.hexdigest(), tuple(sender.result for sender in senders))
+
+
+class _Sender:
+    """One target's thread and its bounded queue."""
+
+    def __init__(self, put: Put) -> None:
+        self._put = put
+        self._queue: queue.Queue[bytes | _AbortedError | None] = queue.Queue(_QUEUE_LENGTH)
+        self._result: StoredObject | HoldfastError | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
+        self._thread.start()
+
+    @property
+    def result(self) -> StoredObject | HoldfastError:
+        """What ``put`` returned or raised, once the thread has ended."""
+        return self._result or HoldfastError("The target was not finished.")
+
+    def send(self, chunk: bytes) -> bool:
+        """Hand on one chunk, waiting for room; False where the target has failed and takes no more."""
+        return self._offer(chunk)
+
+    def end(self) -> None:
+        self._offer(None)
+
+    def abort(self) -> None:
+        self._offer(_AbortedError())
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _offer(self, item: bytes | _AbortedError | None) -> bool:
+        while not self._ended.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def _run(self) -> None:
+        try:
+            self._result = self._put(self._chunks())
+        except HoldfastError as error:
+            self._result = error
+        except _AbortedError:
+            self._result = HoldfastError("The run was aborted.")
+        except Exception as error:  # a bug in an adapter must not be taken for a copy
+            self._result = HoldfastError(f"The storage failed in an unforeseen way ({type(error).__name__}: {error}).")
+        finally:
+            self._ended.set()
+
+    def _chunks(self) -> Iterator[bytes]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, _AbortedError):
+                raise item
+            yield item

@@ -1,0 +1,42 @@
+"""The text HOW-TO-RESTORE.txt that lies beside the archives of a backup. Pure."""
+
+from __future__ import annotations
+
+from model import Backup
+
+
+def how_to_restore(backup: Backup) -> bytes:
+    """For somebody who has this folder and nothing else: neither Holdfast nor its configuration."""
+    stem = backup.id.replace("/", "-")
+    return f"""\
+How to get these files back
+===========================
+
+This folder holds the backups of "{backup.id}", made by Holdfast. You do not need Holdfast to open them: each
+archive is a standard ZIP file. The part of its name like 20261120T030000Z is when it was made (date, "T", time,
+in UTC).
+
+1. Choose an archive: {stem}-<time>.zip, most likely the newest one whose .manifest.json file stands beside
+   it. An archive without a manifest is not complete.
+
+2. Check that it is undamaged. Both commands must give the same 64 characters:
+
+       sha256sum {stem}-<time>.zip
+       grep -A3 '"archive"' {stem}-<time>.manifest.json
+
+3. See what is in it, then unpack it into a new, empty folder:
+
+       unzip -l {stem}-<time>.zip
+       unzip {stem}-<time>.zip -d restored
+
+   Any other program for ZIP files will do as well (7-Zip: 7z x; libarchive: bsdtar -xf; Windows and macOS: double
+   click). Owners and groups come back with "unzip -X", as root.
+
+With Holdfast and its configuration the same is
+
+       restore.py list {backup.id}
+       restore.py restore {backup.id} --to restored
+
+and puts back what a ZIP file cannot carry too: hard links, extended attributes, access control lists and holes in
+sparse files. These are kept in the .index.zst file: JSON lines, compressed with Zstandard ("zstd -dc" shows them).
+""".encode()

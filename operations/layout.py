@@ -1,0 +1,78 @@
+"""Where the parts of a copy lie on a target. Pure.
+
+::
+
+    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.zip
+    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.index.zst
+    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.manifest.json
+    <PATH>/<project>/<backup>/HOW-TO-RESTORE.txt
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from utils import format_timestamp, parse_timestamp
+
+HOW_TO_RESTORE = "HOW-TO-RESTORE.txt"
+
+_ARCHIVE = ".zip"
+_INDEX = ".index.zst"
+_MANIFEST = ".manifest.json"
+_TIMESTAMP = re.compile(r"-(\d{8}T\d{6}Z)$")
+
+
+@dataclass(frozen=True, slots=True)
+class CopyKeys:
+    """The keys of one copy; ``stem`` is what they have in common."""
+
+    stem: str
+
+    @property
+    def archive(self) -> str:
+        return self.stem + _ARCHIVE
+
+    @property
+    def index(self) -> str:
+        return self.stem + _INDEX
+
+    @property
+    def manifest(self) -> str:
+        return self.stem + _MANIFEST
+
+    @property
+    def timestamp(self) -> str:
+        """``20261120T030000Z``: the copy's name for people."""
+        found = _TIMESTAMP.search(self.stem)
+        return found[1] if found else ""
+
+
+def folder_key(target_path: str, backup_id: str) -> str:
+    """The folder of a backup on a target, with a slash at its end. No other backup has anything in it."""
+    return f"{target_path}/{backup_id}/".lstrip("/")
+
+
+def copy_keys(target_path: str, backup_id: str, started: datetime) -> CopyKeys:
+    """The keys of the copy of the run that began at ``started``."""
+    stem = f"{backup_id.replace('/', '-')}-{format_timestamp(started)}"
+    return CopyKeys(folder_key(target_path, backup_id) + stem)
+
+
+def copy_of_manifest(key: str, target_path: str, backup_id: str) -> CopyKeys | None:
+    """The copy that a key belongs to, where it is the manifest of this backup; None for anybody else's file."""
+    stem = key.removesuffix(_MANIFEST)
+    start = folder_key(target_path, backup_id) + backup_id.replace("/", "-")
+    if stem == key or not stem.startswith(start) or not _TIMESTAMP.fullmatch(stem[len(start) :]):
+        return None
+    try:
+        parse_timestamp(CopyKeys(stem).timestamp)
+    except ValueError:
+        return None
+    return CopyKeys(stem)
+
+
+def object_name(key: str) -> str:
+    """The last part of a key."""
+    return key.rpartition("/")[2]

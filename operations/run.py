@@ -1,0 +1,120 @@
+"""Everything around one run of a backup: its lock, its record in the catalog, its log, and how it is said to end."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from catalog import Catalog
+from errors import HoldfastError, InterruptedRun
+from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
+from operations.backup import Attempt, OnProgress, Outcome, back_up
+from operations.locks import lock_backup
+from operations.run_log import run_log
+from utils import format_duration, format_size, make_private_directory, printable, redact, utc_now
+
+_NAMED_PATHS = 5
+
+
+def run_backup(
+    configuration: Configuration, backup: Backup, catalog: Catalog, *, slot: datetime | None, on_progress: OnProgress
+) -> Run:
+    """Run it once and return how that ended. What ended otherwise than well is in the catalog and in a log too.
+
+    ``slot`` is the scheduled time that this run fulfils, None where a person started it. Raises AlreadyRunningError,
+    HoldfastError where the state folder or the catalog cannot be used, and InterruptedRun or KeyboardInterrupt once
+    everything was put right.
+    """
+    state = configuration.state_directory
+    with lock_backup(state, backup.id):
+        started = _start_time(catalog, backup.id)
+        with run_log(state, backup.id, started) as log:
+            for dead in catalog.mark_dead_runs(backup.id, started):
+                log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
+            run = Run(uuid.uuid4().hex, backup.id, started, slot)
+            catalog.begin_run(run)
+            attempt = Attempt(backup, run.id, started, _interrupted_runs(catalog, backup.id), _spool(state))
+            return _recorded(run, attempt, catalog, log, on_progress)
+
+
+def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger, on_progress: OnProgress) -> Run:
+    """Back up, and record how it ended, whatever happens."""
+    log.info("%s begins", run.backup_id)
+    try:
+        outcome = back_up(attempt, lambda note: _log_note(log, note), on_progress)
+    except (InterruptedRun, KeyboardInterrupt):
+        log.warning("it was interrupted; nothing of it counts")
+        catalog.finish_run(_ended(run, RunStatus.INTERRUPTED, "It was interrupted."))
+        raise
+    except HoldfastError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message is whole; a traceback would hide it
+        run = _ended(run, RunStatus.FAILED, str(error))
+    except BaseException as error:
+        log.exception("it met an error that it does not know")
+        catalog.finish_run(_ended(run, RunStatus.FAILED, f"{type(error).__name__}: {error}"))
+        raise
+    else:
+        run = _ended(run, outcome.status, _message(outcome))
+        run = replace(run, archive=outcome.archive, copies=outcome.copies)
+        log.log(logging.INFO if run.status is RunStatus.GOOD else logging.WARNING, "%s: %s", run.status.value, summary(run))
+    catalog.finish_run(run)
+    return run
+
+
+def _start_time(catalog: Catalog, backup_id: str) -> datetime:
+    """Now, but never in the same second as the run before: a copy is named by its second."""
+    last = catalog.last_runs([backup_id])[backup_id].last
+    while last is not None and 0 <= (utc_now() - last.started.replace(microsecond=0)).total_seconds() < 1:
+        time.sleep(0.05)
+    return utc_now()
+
+
+def _interrupted_runs(catalog: Catalog, backup_id: str) -> tuple[datetime, ...]:
+    """When the runs began that may have left something: of the last fifty, those that did not end by themselves."""
+    recent = catalog.runs(backup_id, 50)
+    return tuple(run.started for run in recent if run.status is RunStatus.INTERRUPTED)
+
+
+def _spool(state_directory: Path) -> Path:
+    path = state_directory / "spool"
+    try:
+        return make_private_directory(path)
+    except OSError as error:
+        raise HoldfastError(f"The folder {path} cannot be made: {error.strerror}. Check STATE_DIR.") from error
+
+
+def _log_note(log: logging.Logger, note: Note) -> None:
+    level = logging.WARNING if note.kind is NoteKind.UNREADABLE else logging.INFO
+    log.log(level, "%s: %s: %s", note.kind.value, printable(note.path), note.reason)
+
+
+def _ended(run: Run, status: RunStatus, message: str) -> Run:
+    return replace(run, status=status, ended=utc_now(), message=redact(message))
+
+
+def _message(outcome: Outcome) -> str:
+    """What there is to say of a run that made an archive; nothing of one that is simply good."""
+    lines = [f"{copy.storage}: {copy.error}" for copy in outcome.copies if copy.error is not None]
+    count = outcome.notes.counts.get(NoteKind.UNREADABLE.value, 0)
+    if count:
+        paths = "1 path" if count == 1 else f"{count:,} paths"
+        lines.append(f"{paths} could not be read, so the archive is without:")
+        unreadable = [note for note in outcome.notes.first if note["kind"] == NoteKind.UNREADABLE.value]
+        lines += [f"  {note['path']} ({note['reason']})" for note in unreadable[:_NAMED_PATHS]]
+        if count > _NAMED_PATHS:
+            lines.append("  … and others: the log and the manifest name them")
+    return "\n".join(lines)
+
+
+def summary(run: Run) -> str:
+    archive, ended = run.archive, run.ended or run.started
+    if archive is None:
+        return "no archive was made"
+    return (
+        f"{archive.file_count:,} files, {format_size(archive.content_size)}, packed to "
+        f"{format_size(archive.size)} in {format_duration((ended - run.started).total_seconds())}"
+    )

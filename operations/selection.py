@@ -1,0 +1,46 @@
+"""Which backups a person means by ``shop/uploads``, ``'shop/*'`` or ``"Till Production/db"``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from errors import UsageError
+from model import Backup, Configuration
+
+
+def select_backups(configuration: Configuration, patterns: Sequence[str]) -> list[Backup]:
+    """The enabled backups that match any of the patterns, in the order of the configuration.
+
+    A pattern is matched against the id and against ``project/name`` as written, without regard to case; a project
+    alone means all of its backups. Raises UsageError where a pattern matches nothing that is enabled.
+    """
+    chosen = set()
+    for pattern in patterns:
+        matching = [backup for backup in configuration.backups if _matches(backup, pattern)]
+        if not matching:
+            raise UsageError(_unknown(configuration, pattern))
+        enabled = [backup.id for backup in matching if backup.enabled]
+        if not enabled:
+            raise UsageError(
+                f"{matching[0].id} is disabled: {configuration.path}:{matching[0].line} or its project says "
+                "ENABLED: false."
+            )
+        chosen.update(enabled)
+    return [backup for backup in configuration.backups if backup.id in chosen]
+
+
+def _matches(backup: Backup, pattern: str) -> bool:
+    pattern = pattern.casefold()
+    names = (backup.id, f"{backup.project}/{backup.name}", backup.project, backup.id.partition("/")[0])
+    return any(fnmatchcase(name.casefold(), pattern) for name in names)
+
+
+def _unknown(configuration: Configuration, pattern: str) -> str:
+    ids = [backup.id for backup in configuration.backups]
+    if not ids:
+        return f"There is no backup in {configuration.path} yet."
+    nearest = difflib.get_close_matches(pattern, ids, n=1)
+    hint = f"Did you mean {nearest[0]}?" if nearest else f"There are: {', '.join(ids)}."
+    return f"There is no backup {pattern!r} in {configuration.path}. {hint}"

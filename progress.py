@@ -1,0 +1,74 @@
+"""What a person sees on a terminal while files are packed or put back: a bar, files, bytes, rate, and what is read.
+
+rich is imported only where a terminal is there to draw on; under cron nothing of this is loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from command_line import is_terminal
+from model import Member
+from utils import printable
+
+_REDRAW_SECONDS = 0.1
+_PATH_LENGTH = 40
+
+
+class Progress:
+    """A context manager. ``expected_size`` is the number of bytes to come, None where that cannot be guessed.
+
+    Does nothing where standard error is no terminal, or ``quiet``.
+    """
+
+    def __init__(self, title: str, expected_size: int | None, *, quiet: bool) -> None:
+        self._title = title
+        self._expected_size = expected_size
+        self._enabled = not quiet and is_terminal(sys.stderr)
+        self._files = 0
+        self._size = 0
+        self._next_redraw = 0.0
+
+    def __enter__(self) -> Self:
+        if self._enabled:
+            self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._enabled:
+            self._bar.stop()
+
+    def advance(self, member: Member, size: int) -> None:
+        """``size`` more bytes of this member are done; a member counts as one file at its first call."""
+        self._size += size
+        self._files += size >= member.size
+        if self._enabled and time.monotonic() >= self._next_redraw:
+            self._next_redraw = time.monotonic() + _REDRAW_SECONDS
+            path = printable(member.path)
+            if len(path) > _PATH_LENGTH:
+                path = "…" + path[-_PATH_LENGTH:]
+            self._bar.update(self._task, completed=self._size, files=f"{self._files:,} files", path=path)
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[files]}"),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TextColumn("{task.fields[path]}", style="dim", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(self._title, total=self._expected_size, files="", path="")
+        self._bar.start()
