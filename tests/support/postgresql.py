@@ -50,7 +50,8 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     # Not tmp_path: a socket's name is limited to 107 bytes, and that folder is closed to the user without rights.
     folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
     user = _user_without_rights()
-    os.chown(folder, user.pw_uid, user.pw_gid)
+    if os.geteuid() == 0:
+        os.chown(folder, user.pw_uid, user.pw_gid)
     try:
         data = folder / "data"
         _run(
