@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from schedules.crontab import Change
 
 _NEXT_RUNS_SHOWN = 3
+_NEXT_RUNS_SHOWN_VERBOSE = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +42,7 @@ def sync(arguments: argparse.Namespace) -> int:
     change = crontab.apply(lambda text: crontab_text.update(text, configuration.path, lines))
     if change.is_change or is_terminal(sys.stdout):
         command_line.show_warnings(configuration, arguments)
-    is_new = bool(lines) and configuration.path not in crontab_text.owners(change.before)
+    is_new = change.is_change and configuration.path not in crontab_text.owners(change.before)
     missed = catch_up.find_missed(configuration, utc_now(), is_new=is_new)
     log = configuration.state_directory / "logs" / "missed.log"
     if missed:
@@ -107,11 +109,11 @@ def remove(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json({"changed": change.is_change, "removed": removed})
     elif not arguments.quiet:
-        whose = "configurations that do not exist" if arguments.orphaned else command_line.configuration_path(arguments)
-        show(
-            f"Removed {_count(len(removed), 'line')} of {whose} from the crontab."
-            if removed
-            else f"The crontab holds no line of {whose}."
+        whose = "a missing configuration" if arguments.orphaned else str(command_line.configuration_path(arguments))
+        show(f"{_count(len(removed), 'line')} of {whose} removed from the crontab.")
+    if os.fsencode(INSTALLATION / "main.py") in change.after and not arguments.quiet:
+        complain(
+            "warning: The crontab still starts main.py, which may put the lines back. Remove that line with `crontab -e`."
         )
     return EXIT_GOOD
 
@@ -181,7 +183,9 @@ def _report_sync(
         return
     lines = _count(count, "scheduled line")
     if change.is_change:
-        show(f"The crontab now has {lines} of {configuration.path} ({len(added)} added, {len(removed)} removed).")
+        show(f"The crontab now has {lines} of {configuration.path} ({len(added)} lines added, {len(removed)} removed).")
+        if arguments.verbose:
+            _show_diff(change)
     elif is_terminal(sys.stdout):
         show(f"The crontab is unchanged: it has {lines} of {configuration.path}.")
     if missed:
@@ -196,9 +200,9 @@ def _report_plan(
     from schedules.times import local_zone, next_runs
 
     now = utc_now()
+    shown = _NEXT_RUNS_SHOWN_VERBOSE if arguments.verbose else _NEXT_RUNS_SHOWN
     runs = {
-        backup.id: next_runs(backup.intervals, now, _NEXT_RUNS_SHOWN) if backup.enabled else []
-        for backup in configuration.backups
+        backup.id: next_runs(backup.intervals, now, shown) if backup.enabled else [] for backup in configuration.backups
     }
     if arguments.json:
         show_json(
@@ -213,7 +217,7 @@ def _report_plan(
     if arguments.quiet:
         return
     if change.is_change:
-        show("\n".join(_coloured(line) for line in _diff(change)))
+        _show_diff(change)
     else:
         show("The crontab is what the configuration says: sync would change nothing.")
     rows = [(name, ", ".join(_local(due) for due in times) or "disabled") for name, times in runs.items()]
@@ -230,14 +234,17 @@ def _difference(change: Change) -> tuple[list[str], list[str]]:
 
 
 def _diff(change: Change) -> list[str]:
-    """A unified diff, its lines without control characters."""
+    """A unified diff, its lines without control characters; [] where nothing changes."""
+    if not change.is_change:
+        return []
     before, after = ([printable(line) for line in text.split(b"\n")] for text in (change.before, change.after))
     return list(difflib.unified_diff(before, after, "crontab", "crontab after sync", lineterm=""))
 
 
-def _coloured(line: str) -> str:
-    style = {"+": "green", "-": "red", "@": "faint"}.get(line[0])
-    return styled(line, style) if style else line
+def _show_diff(change: Change) -> None:
+    for line in _diff(change):
+        style = {"+": "green", "-": "red", "@": "faint"}.get(line[0])
+        show(styled(line, style) if style else line)
 
 
 def _local(moment: datetime) -> str:
@@ -265,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command_line.add_common_options(parser)
     parser.set_defaults(command=sync)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="[COMMAND]")
 
     def add(
         command: Callable[[argparse.Namespace], int], meaning: str, *examples: tuple[str, str]
