@@ -115,7 +115,7 @@ class CatalogError(HoldfastError):
     """The database of runs cannot be opened, migrated or written."""
 
 
-class InterruptedRun(HoldfastError):
+class InterruptedRun(HoldfastError):  # noqa: N818
     """SIGINT (130) or SIGTERM (143) ended the run. Not named ``…Error``: the user asked for it."""
 
     def __init__(self, message: str, exit_code: int) -> None:
