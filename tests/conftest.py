@@ -7,6 +7,7 @@ Before the first test is even imported, HOME and the XDG folders point into a te
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -21,22 +22,9 @@ echo "A test reached for the real crontab. It must use the crontab fixture of te
 exit 97
 """
 
-# Every name of env.sample: a person's own settings must neither change a test nor be used by one.
-NAMES_THAT_HOLDFAST_READS = (
-    "STATE_DIR",
-    "CATALOG_URL",
-    "MAX_FILES_COUNT",
-    "LOCAL_STORAGE_ROOT",
-    "S3_BUCKET",
-    "S3_ENDPOINT_URL",
-    "AWS_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "TENANT_ID",
-    "CLIENT_ID",
-    "CLIENT_SECRET",
-    "ONEDRIVE_DRIVE",
-)
+# A person's own settings must neither change a test nor be used by one.
+ENV_SAMPLE = Path(__file__).resolve().parent.parent / "env.sample"
+NAMES_THAT_HOLDFAST_READS = re.findall(r"^([A-Z0-9_]+)=", ENV_SAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
 
 safe_home = pytest.StashKey[Path]()
 

@@ -39,13 +39,11 @@ def product_files() -> list[Path]:
 def imports_below(node: ast.AST, file: str, is_inside_a_function: bool) -> Iterator[Import]:
     """The imports in the syntax tree below ``node``."""
     for child in ast.iter_child_nodes(node):
-        names: list[str] = []
         if isinstance(child, ast.Import):
-            names = [alias.name for alias in child.names]
+            for alias in child.names:
+                yield Import(file, child.lineno, alias.name.partition(".")[0], is_inside_a_function)
         elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
-            names = [child.module]
-        for name in names:
-            yield Import(file, child.lineno, name.partition(".")[0], is_inside_a_function)
+            yield Import(file, child.lineno, child.module.partition(".")[0], is_inside_a_function)
         is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         yield from imports_below(child, file, is_inside_a_function or is_function)
 
