@@ -31,8 +31,8 @@ MAY_IMPORT = {
     "command_line": {*COMMON, "config"},
     "progress": {*COMMON, "command_line"},
     "main": COMMAND,
-    "backup": COMMAND,
-    "restore": COMMAND,
+    "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
+    "restore": {*COMMAND, "catalog"},
 }
 
 # For each library, the only folders or files that may import it.
