@@ -113,7 +113,7 @@ def remove(arguments: argparse.Namespace) -> int:
         show(f"{_count(len(removed), 'line')} of {whose} removed from the crontab.")
     if os.fsencode(INSTALLATION / "main.py") in change.after and not arguments.quiet:
         complain(
-            "warning: The crontab still starts main.py, which may put the lines back. Remove that line with `crontab -e`."
+            "warning: The crontab still starts main.py, which puts the lines back. Remove that line with `crontab -e`."
         )
     return EXIT_GOOD
 
