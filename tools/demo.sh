@@ -55,31 +55,31 @@ show_backups() {
         echo "$(dirname "$archive")/"
         find "$(dirname "$archive")" -maxdepth 1 -type f \( -name "$(basename "$archive" .zip).*" -o -name '*.txt' \) \
             -printf '%s %f\n' | sort -k 2 | while read -r size name; do
-            printf '%10s  %s\n' "$(numfmt --to=iec --suffix=B "$size")" "$name"
+            printf '%10s bytes  %s\n' "$size" "$name"
         done
     done < <(newest_archives)
 }
 
 show_ways_back() {
     section "How to get it back"
-    local archive folder project
-    archive=$(newest_archives | head -n 1)
+    local archive folder
+    archive=$(newest_archives | tail -n 1)
     folder=$(dirname "$archive")
-    project=$(basename "$(dirname "$folder")")
-    echo "with Holdfast, byte for byte, with modes, times and links:"
-    echo "  $python restore.py list"
-    echo "  $python restore.py restore $project/$(basename "$folder") --to restored"
-    echo "without Holdfast, on any machine:"
-    echo "  unzip $archive -d restored"
+    cat <<TEXT
+With Holdfast, with modes, times, links and owners:
+  $python restore.py list
+  $python restore.py restore $(basename "$(dirname "$folder")")/$(basename "$folder") --to restored
+Without it, on any machine:
+  unzip $archive -d unzipped
+TEXT
 }
 
 show_ways_on() {
     section "What next"
     cat <<TEXT
-  $python backup.py             each backup: its last run, and the next
-  $python restore.py verify ID  read a copy back and check every byte
-  edit config.yaml, then            $python main.py plan and main.py sync
-  to undo all of this               $python main.py remove, then delete the folders backups/ and state/
+How every backup stands:   $python backup.py
+Your own backups:          edit config.yaml, then $python main.py plan, and $python main.py
+To undo all of this:       $python main.py remove, and delete the folders backups/ and state/
 TEXT
 }
 

@@ -17,8 +17,6 @@ programs_to_run="crontab:cron"
 programs_to_test="$programs_to_run zip:zip unzip:unzip 7z:p7zip-full bsdtar:libarchive-tools setfacl:acl setfattr:attr
     restic:restic zstd:zstd postgres:postgresql"
 
-say() { echo "  $*"; }
-
 fail() {
     echo "set-up: $*" >&2
     exit 1
@@ -38,7 +36,7 @@ may_install_packages() { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; 
 
 # Package lists may be missing (a fresh container) or old (then a download answers 404): both are cured by an update.
 install_packages() {
-    say "Installing system packages: $*"
+    echo "Installing system packages: $*"
     export DEBIAN_FRONTEND=noninteractive
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 </dev/null && return
     quietly apt-get update -qq && quietly apt-get install -y -qq --no-install-recommends "$@"
@@ -70,11 +68,11 @@ ensure_programs() {
         find_missing "$1"
         if [ "${#missing_packages[@]}" -eq 0 ]; then return; fi
     fi
-    say "Missing programs: ${missing_programs[*]}. $2"
+    echo "Missing programs: ${missing_programs[*]}. $2"
     if command -v apt-get >/dev/null; then
-        say "To install them: sudo apt-get install ${missing_packages[*]}"
+        echo "To install them: sudo apt-get install ${missing_packages[*]}"
     else
-        say "Install them with your system's package manager (on Debian the packages are: ${missing_packages[*]})."
+        echo "Install them with your system's package manager (on Debian the packages are: ${missing_packages[*]})."
     fi
 }
 
@@ -116,7 +114,7 @@ ensure_python_packages() {
     local requirements arguments=() outdated=""
     if ! is_usable_python .venv/bin/python; then
         ensure_python
-        say "Making .venv with $("$python" --version)"
+        echo "Making .venv with $("$python" --version)"
         quietly "$python" -m venv --clear .venv || fail "the virtual environment .venv could not be made."
     fi
     for requirements in "$@"; do
@@ -124,7 +122,7 @@ ensure_python_packages() {
         cmp -s "$requirements" ".venv/installed-$requirements" || outdated="yes"
     done
     if [ -z "$outdated" ]; then return; fi
-    say "Installing Python packages ($*)"
+    echo "Installing Python packages ($*)"
     quietly .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
         --require-hashes --only-binary :all: "${arguments[@]}" ||
         fail "the Python packages could not be installed. The lines above say why; they come from the network" \
