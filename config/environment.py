@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.problems import START, Position, Problems
 from config.shapes import Scalar
-from config.small_files import SmallFileError, others_can_read, read_small_file
+from config.small_files import DOES_NOT_EXIST, SmallFileError, others_can_read, read_small_file
 from config.yaml_document import decode
 from model import Secret
 
@@ -36,7 +36,7 @@ class Environment:
         try:
             data, self._mode = read_small_file(self.file)
         except SmallFileError as error:
-            if self._must_exist or str(error) != "does not exist":
+            if self._must_exist or str(error) != DOES_NOT_EXIST:
                 problems.error(Position(1, 1, str(self.file)), f"This file {error}.")
             return
         self._parse(decode(data, problems, str(self.file)), problems)

@@ -20,11 +20,11 @@ NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly",
 LONGEST_INTERVAL = 200
 
 _FIELDS = (
-    ("minute", "0 to 59", 59),
-    ("hour", "0 to 23", 23),
-    ("day of the month", "1 to 31", 31),
-    ("month", "1 to 12 or JAN to DEC", 12),
-    ("day of the week", "0 to 7 or SUN to SAT, where 0 and 7 are Sunday", 7),
+    ("a minute", "0 to 59", 59),
+    ("an hour", "0 to 23", 23),
+    ("a day of the month", "1 to 31", 31),
+    ("a month", "1 to 12 or JAN to DEC", 12),
+    ("a day of the week", "0 to 7 or SUN to SAT, where 0 and 7 are Sunday", 7),
 )
 _VALUE = "(?:[0-9]{1,4}|[A-Za-z]{3})"
 _TERM = rf"(?:\*|{_VALUE}-{_VALUE})(?:/[0-9]+)?|{_VALUE}"
@@ -36,6 +36,8 @@ _ANY_DAY = datetime(2024, 1, 1)
 def check_interval(text: str) -> str:
     """The expression with single blanks. Raises ValueError with the end of a sentence that begins with the key."""
     expression = " ".join(text.replace("\t", " ").split())
+    if not expression:
+        raise ValueError("must not be empty")
     if expression.startswith("@"):
         return _check_nickname(expression.lower())
     if len(expression) > LONGEST_INTERVAL:
@@ -48,8 +50,8 @@ def check_interval(text: str) -> str:
     for index, (field, (name, allowed, highest)) in enumerate(zip(fields, _FIELDS, strict=True)):
         if not _is_known_spelling(field, highest) or not _is_good(_alone(field, index)):
             raise ValueError(
-                f"has a {name} (field {index + 1}) that cron does not know: it can be {allowed}, `*`, "
-                "a list `1,2`, a range `1-5` or a step `*/2`"
+                f"has {name} (field {index + 1}) that cron does not know: it can be {allowed}, `*`, "
+                "a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`"
             )
     if not _is_good(expression):
         raise ValueError("can never run: no month in it has such a day")
@@ -64,7 +66,7 @@ def _check_nickname(nickname: str) -> str:
         )
     if nickname not in NICKNAMES:
         near = difflib.get_close_matches(nickname, NICKNAMES, 1)
-        hint = f"did you mean {near[0]}?" if near else "it can be " + ", ".join(NICKNAMES)
+        hint = f"the nearest is {near[0]}" if near else "it can be " + ", ".join(NICKNAMES)
         raise ValueError(f"has an @ name that cron does not know: {hint}")
     return nickname
 

@@ -14,7 +14,7 @@ from config.home import expand_home
 from config.problems import START, Position, Problems
 from config.reading import Reader
 from config.settings import CATALOG_URL, MAX_FILES_COUNT, STATE_DIR
-from config.small_files import SmallFileError, others_can_read, read_small_file
+from config.small_files import DOES_NOT_EXIST, SmallFileError, others_can_read, read_small_file
 from config.storage_definitions import Storages
 from config.yaml_document import MappingNode, SequenceNode, decode, read_document
 from model import Configuration, Keep, Secret
@@ -75,7 +75,8 @@ def _read_file(path: Path, problems: Problems) -> tuple[MappingNode, int]:
     try:
         data, mode = read_small_file(path)
     except SmallFileError as error:
-        problems.error(START, f"This file {error}. Name another one with --config.")
+        hint = " Name the right one with --config." if str(error) == DOES_NOT_EXIST else ""
+        problems.error(START, f"This file {error}.{hint}")
         problems.raise_errors()
         raise
     root = read_document(decode(data, problems), problems)

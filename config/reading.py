@@ -14,7 +14,7 @@ from config.schema import CONFIGURATION
 from config.shapes import Key, ListOf, MapOf, Scalar, Section, Variants
 from config.small_files import SmallFileError, others_can_read, read_small_file
 from config.spellings import MapText, hint_at_colon, maps_in
-from config.unknown_keys import about_unknown_key
+from config.unknown_keys import about_unknown_key, nearest_key
 from config.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 from model import Secret
 
@@ -40,11 +40,13 @@ class Reader:
     def _record(self, text: MapText, section: Section, ignore_unknown: bool = False) -> Record:
         record = Record(text.position, section)
         found: dict[str, tuple[Key, ScalarNode, Node]] = {}
+        suggested: set[str] = set()
         for key_node, node in text.entries:
             key = section.by_spelling.get(key_node.text)
             if key is None:
                 if not ignore_unknown:
                     self._problems.error(key_node.position, about_unknown_key(key_node.text, section))
+                    suggested.add(section.canonical(nearest_key(key_node.text, section)))
             elif key.name in found:
                 other = found[key.name][1]
                 self._problems.error(
@@ -59,7 +61,7 @@ class Reader:
                 self._read_key(record, *found[key.name])
         if section.takes_defaults and self._defaults:
             record.inherit(self._defaults)
-        self._check_required(record, text)
+        self._check_required(record, text, suggested)
         return record
 
     def _read_key(self, record: Record, key: Key, key_node: ScalarNode, node: Node) -> None:
@@ -77,22 +79,16 @@ class Reader:
         elif isinstance(shape, ListOf):
             record.lists[key.name] = self._list(name, shape.item, node)
         elif isinstance(shape, MapOf):
-            record.records[key.name] = self._one_map(name, shape.section, node)
+            if isinstance(node, MappingNode):
+                record.records[key.name] = [self._variant(MapText(node.position, node.entries), shape.section)]
+            else:
+                self._problems.error(node.position, _about_no_map(name, node))
         else:
-            section = shape.section
-            texts = maps_in(node, name, section.canonical, self._problems)
-            record.records[key.name] = [self._variant(text, section) for text in texts]
+            texts = maps_in(node, name, shape.section.canonical, self._problems)
+            if texts is not None:
+                record.records[key.name] = [self._variant(text, shape.section) for text in texts]
         if record.section is CONFIGURATION and key.name == "DEFAULTS":
             self._defaults = record.record("DEFAULTS")
-
-    def _one_map(self, name: str, section: Section | Variants, node: Node) -> list[Record]:
-        if isinstance(node, MappingNode):
-            return [self._variant(MapText(node.position, node.entries), section)]
-        if isinstance(node, SequenceNode):
-            self._problems.error(node.position, f"{name} must be one map, not a list. Write its keys without dashes.")
-        else:
-            self._problems.error(node.position, f"{name} must be a map: `KEY: value` lines.{hint_at_colon(node)}")
-        return []
 
     def _variant(self, text: MapText, section: Section | Variants) -> Record:
         """A map whose keys may depend on its TYPE. Of an unknown type only the keys that all types have are read."""
@@ -110,14 +106,17 @@ class Reader:
             self._problems.error(text.position, f"{name} is missing. It can be {type_scalar.words}.")
         return self._record(text, section.common_section, ignore_unknown=True)
 
-    def _check_required(self, record: Record, text: MapText) -> None:
+    def _check_required(self, record: Record, text: MapText, suggested: set[str]) -> None:
+        """``suggested`` are the keys that a message about an unknown key named already."""
         for key in record.section.keys:
-            if not key.required or (key.may_be_empty and key.name in record.empty):
+            if not key.required or key.name in suggested:
+                continue
+            if key.may_be_empty and (key.name in record.empty or key.name in record.positions):
                 continue
             if key.name not in record.positions:
                 position = record.empty.get(key.name, record.position)
                 self._problems.error(position, f"{key.name} is missing. {_example(key)}{_begun(text)}")
-            elif isinstance(key.shape, ListOf) and not record.lists[key.name]:
+            elif record.lists.get(key.name) == [] or record.records.get(key.name) == []:
                 self._problems.error(record.positions[key.name], f"{key.name} is an empty list. {_example(key)}")
 
     # --- values --------------------------------------------------------------------------------------------------
@@ -194,8 +193,16 @@ def _is_null(node: Node, is_text: bool) -> bool:
     return not node.text if is_text else node.text in _NULL_WORDS
 
 
+def _about_no_map(name: str, node: ScalarNode | SequenceNode) -> str:
+    if isinstance(node, SequenceNode):
+        return f"{name} must be one map, not a list. Write its keys without dashes."
+    return f"{name} must be a map: `KEY: value` lines.{hint_at_colon(node)}"
+
+
 def _example(key: Key) -> str:
-    return f"Write it like this: {key.name}: {key.example}" if key.example not in ("[]", "{}") else key.doc
+    if key.example == "[]":
+        return f"Write `{key.name}:` and its entries below it."
+    return f"Write it like this: {key.name}: {key.example}"
 
 
 def _begun(text: MapText) -> str:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 LARGEST_FILE = 4_000_000
+DOES_NOT_EXIST = "does not exist"
 
 
 class SmallFileError(Exception):
@@ -19,18 +20,20 @@ def read_small_file(path: Path, largest: int = LARGEST_FILE) -> tuple[bytes, int
         # Without O_NONBLOCK, opening a fifo that nobody writes to waits forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise SmallFileError("does not exist") from None
+        raise SmallFileError(DOES_NOT_EXIST) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name is impossible"
         raise SmallFileError(f"cannot be opened: {reason}") from None
-    with open(descriptor, "rb") as file:
-        try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise SmallFileError("is not a file")
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise SmallFileError("is not a file")
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(largest + 1)
-        except OSError as error:
-            raise SmallFileError(f"cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise SmallFileError(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(data) > largest:
         raise SmallFileError(f"is larger than {largest:,} bytes")
     return data, stat.S_IMODE(mode)

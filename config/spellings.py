@@ -33,19 +33,24 @@ class MapText:
     begun_by: ScalarNode | None = None
 
 
-def maps_in(node: Node, name: str, canonical: Callable[[str], str], problems: Problems) -> list[MapText]:
-    """The maps that a value holds: itself, or the entries of a list. ``canonical`` makes aliases one key."""
+def maps_in(node: Node, name: str, canonical: Callable[[str], str], problems: Problems) -> list[MapText] | None:
+    """The maps that a value holds: itself, or the entries of a list. None where that was reported as wrong.
+
+    ``canonical`` gives the name of a key that can be spelled in several ways.
+    """
     if isinstance(node, MappingNode):
         return [MapText(node.position, node.entries)]
     if isinstance(node, ScalarNode):
         problems.error(node.position, f"{name} must hold maps: `KEY: value` lines.{hint_at_colon(node)}")
-        return []
+        return None
     items: list[MappingNode] = []
     for item in node.items:
         if isinstance(item, MappingNode) and item.entries:
             items.append(item)
         else:
             problems.error(item.position, _about_no_map(item, name))
+    if node.items and not items:
+        return None
     if len(items) < 2 or not any(len(item.entries) == 1 for item in items):
         return [MapText(item.position, item.entries) for item in items]
     if all(len(item.entries) == 1 for item in items):
@@ -84,7 +89,7 @@ def _merged(items: list[MappingNode], canonical: Callable[[str], str]) -> list[M
 
 def _both_readings(
     items: list[MappingNode], name: str, canonical: Callable[[str], str], problems: Problems
-) -> list[MapText]:
+) -> list[MapText] | None:
     """Whole maps among single keys: good only where each entry repeats a key of the one before, so that both agree."""
     for before, item in itertools.pairwise(items):
         if len(before.entries) > 1 and len(item.entries) > 1:
@@ -95,5 +100,5 @@ def _both_readings(
                 f"{name} mixes whole maps and single keys: it is not clear whether this belongs to the entry above. "
                 "Give each entry one dash, with all of its keys in the same column.",
             )
-            break
+            return None
     return [MapText(item.position, item.entries) for item in items]

@@ -97,7 +97,8 @@ def _about_first_character(problem: str, context: str, place: _Place) -> tuple[P
         return place.context, "A line that begins with `%` is a YAML directive, and this one is not known. Remove it."
     if problem == "found character that cannot start any token":
         example = ', for example "@daily"' if place.character == "@" else ""
-        message = f"A value cannot begin with `{place.character}` in YAML. {_QUOTES_NEEDED}{example}."
+        name = "a backtick" if place.character == "`" else f"`{place.character}`"
+        message = f"A value cannot begin with {name} in YAML. {_QUOTES_NEEDED}{example}."
         return place.position, message
     return None
 
@@ -150,8 +151,9 @@ def _about_colon(place: _Place) -> tuple[Position, str]:
             f"{above.start('key') + 1}, below {_name(above, 'the key')} of line {number + 1}."
         )
         return Position(place.line + 1, here.start("key") + 1), message
-    message = "The line above is not `KEY: value`. Write a colon and a blank after its key."
-    return Position((number if number is not None else place.line) + 1, 1), message
+    wrong = number if number is not None else place.line
+    column = len(place.lines[wrong]) - len(place.lines[wrong].lstrip(" -"))
+    return Position(wrong + 1, column + 1), "This line is not `KEY: value`. Write a colon and a blank after the key."
 
 
 def _about_missing_dash(place: _Place) -> tuple[Position, str]:
@@ -162,14 +164,11 @@ def _about_missing_dash(place: _Place) -> tuple[Position, str]:
         item = _KEY_AT_START.match(place.lines[number])
         if item and item["dashes"] and item.start("dashes") == place.context_column:
             message = (
-                f"{name} stands in the column of the list's dashes. To belong to the item above, start it in column "
+                f"{name} is too far to the left to belong to the item above. Start it in column "
                 f"{item.start('key') + 1}, below {_name(item, 'the key')} of line {number + 1}; a new item needs `- `."
             )
             return place.position, message
-    return (
-        place.position,
-        f"{name} stands in the column of the list's dashes. Begin it with `- `, or indent it differently.",
-    )
+    return place.position, f"{name} is too far to the left to belong to the list above. A new item needs `- `."
 
 
 def _about_brackets(problem: str, place: _Place) -> tuple[Position, str] | None:

@@ -6,7 +6,7 @@ import difflib
 import re
 
 from config.schema import sections
-from config.shapes import MapOf, MapsOf, Section
+from config.shapes import MapOf, MapsOf, Section, Variants
 
 _QUOTABLE = re.compile(r"[A-Za-z][A-Za-z0-9_ -]{0,39}")
 _COLON_WITHOUT_BLANK = re.compile(r"([A-Z_]+):.")
@@ -24,29 +24,35 @@ def about_unknown_key(key: str, section: Section) -> str:
         return "An invisible character stands at an end of this key. Replace it by an ordinary blank, or remove it."
     if not _QUOTABLE.fullmatch(key):
         return f"This is not a key that {section.title} knows. {_known(section)}"
-    plain = re.sub("[ -]+", "_", key.upper())
-    near = difflib.get_close_matches(plain, section.by_spelling, 1)
-    homes = _homes(key)
-    if near and homes:
-        return f"{section.title} does not know {key}: did you mean {near[0]}? {key} itself belongs under {homes}."
-    if near:
-        return f"{section.title} does not know {key}: did you mean {near[0]}?"
+    near, homes = nearest_key(key, section), _homes(key, section)
+    if near and homes and near != homes:
+        return f"{section.title} does not know {key}: did you mean {near}? {key} itself belongs under {homes}."
+    if near and not homes:
+        return f"{section.title} does not know {key}: did you mean {near}?"
     if homes:
         return f"{section.title} does not know {key}: it belongs under {homes}."
     return f"{section.title} does not know {key}. {_known(section)}"
+
+
+def nearest_key(key: str, section: Section) -> str:
+    """The most similar key that the section knows; empty where none is similar."""
+    plain = re.sub("[ -]+", "_", key.upper())
+    return next(iter(difflib.get_close_matches(plain, section.by_spelling, 1)), "")
 
 
 def _known(section: Section) -> str:
     return "It knows " + ", ".join(key.name for key in section.keys) + "."
 
 
-def _homes(key: str) -> str:
+def _homes(key: str, section: Section) -> str:
     """The keys below which this key can stand, where there are few."""
     homes = []
     for parent in sections():
         for candidate in parent.keys:
             if not isinstance(candidate.shape, MapOf | MapsOf) or candidate.name in homes:
                 continue
-            if key in candidate.shape.section.by_spelling:
+            home = candidate.shape.section
+            is_other_type = isinstance(home, Variants) and section in home.sections.values()
+            if key in home.by_spelling and not is_other_type:
                 homes.append(candidate.name)
     return " or ".join(homes) if 0 < len(homes) <= _MOST_HOMES else ""
