@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schedules import times
@@ -208,8 +208,8 @@ def test_every_case_agrees_with_debians_cron(
 
     now = start + (end - start) * part
     before_now = [run for run in expected if run <= now]
-    assume(before_now)
-    assert latest_slot([interval], now, zone) == before_now[-1]
+    if before_now:
+        assert latest_slot([interval], now, zone) == before_now[-1]
 
 
 def is_possible(interval: str) -> bool:
