@@ -1,4 +1,4 @@
-"""Intervals that cron and cronsim do not both read, and alike: each with the place and the words of its problem."""
+"""Intervals that cron and cronsim do not both read alike: each with the place and the words of its problem."""
 
 from __future__ import annotations
 
@@ -8,156 +8,52 @@ import pytest
 
 from tests.support.configurations import errors_of, file_backup
 
+NO_FIVE_FIELDS = "must have five fields (minute, hour, day of the month, month, day of the week), not"
+NO_MINUTE = (
+    "has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a "
+    "range `1-5`, or a step `*/2` or `10-50/5`."
+)
+NO_HOUR = (
+    "has an hour (field 2) that cron does not know: it can be 0 to 23, `*`, a list `1,2`, a "
+    "range `1-5`, or a step `*/2` or `10-50/5`."
+)
+NO_DAY = (
+    "has a day of the month (field 3) that cron does not know: it can be 1 to 31, `*`, a list "
+    "`1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
+)
+NO_MONTH = (
+    "has a month (field 4) that cron does not know: it can be 1 to 12 or JAN to DEC, `*`, a "
+    "list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
+)
+NO_WEEKDAY = (
+    "has a day of the week (field 5) that cron does not know: it can be 0 to 7 or SUN to SAT, "
+    "where 0 and 7 are Sunday, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
+)
+
 BAD: list[tuple[str, str | bytes, list[str]]] = [
-    (
-        "a minute of 60",
-        file_backup(INTERVALS='"60 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "an hour of 24",
-        file_backup(INTERVALS='"0 24 * * *"'),
-        [
-            "5:24: INTERVALS has an hour (field 2) that cron does not know: it can be 0 to 23, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a day of 0",
-        file_backup(INTERVALS='"0 0 0 * *"'),
-        [
-            "5:24: INTERVALS has a day of the month (field 3) that cron does not know: it can be 1 to 31, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a day of 32",
-        file_backup(INTERVALS='"0 0 32 * *"'),
-        [
-            "5:24: INTERVALS has a day of the month (field 3) that cron does not know: it can be 1 to 31, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a month of 13",
-        file_backup(INTERVALS='"0 0 1 13 *"'),
-        [
-            "5:24: INTERVALS has a month (field 4) that cron does not know: it can be 1 to 12 or JAN to DEC, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a month of no name",
-        file_backup(INTERVALS='"0 0 1 foo *"'),
-        [
-            "5:24: INTERVALS has a month (field 4) that cron does not know: it can be 1 to 12 or JAN to DEC, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a weekday of 8",
-        file_backup(INTERVALS='"0 0 * * 8"'),
-        [
-            "5:24: INTERVALS has a day of the week (field 5) that cron does not know: it can be 0 to 7 or SUN to SAT, where 0 and 7 are Sunday, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "four fields",
-        file_backup(INTERVALS='"0 2 * *"'),
-        ["5:24: INTERVALS must have five fields (minute, hour, day of the month, month, day of the week), not 4."],
-    ),
-    (
-        "six fields",
-        file_backup(INTERVALS='"0 0 2 * * *"'),
-        ["5:24: INTERVALS must have five fields (minute, hour, day of the month, month, day of the week), not 6."],
-    ),
+    ("a minute of 60", file_backup(INTERVALS='"60 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("an hour of 24", file_backup(INTERVALS='"0 24 * * *"'), [f"5:24: INTERVALS {NO_HOUR}"]),
+    ("a day of 0", file_backup(INTERVALS='"0 0 0 * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
+    ("a day of 32", file_backup(INTERVALS='"0 0 32 * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
+    ("a month of 13", file_backup(INTERVALS='"0 0 1 13 *"'), [f"5:24: INTERVALS {NO_MONTH}"]),
+    ("a month of no name", file_backup(INTERVALS='"0 0 1 foo *"'), [f"5:24: INTERVALS {NO_MONTH}"]),
+    ("a weekday of 8", file_backup(INTERVALS='"0 0 * * 8"'), [f"5:24: INTERVALS {NO_WEEKDAY}"]),
+    ("four fields", file_backup(INTERVALS='"0 2 * *"'), [f"5:24: INTERVALS {NO_FIVE_FIELDS} 4."]),
+    ("six fields", file_backup(INTERVALS='"0 0 2 * * *"'), [f"5:24: INTERVALS {NO_FIVE_FIELDS} 6."]),
     ("no field", file_backup(INTERVALS='""'), ["5:24: INTERVALS must not be empty."]),
-    (
-        "a word",
-        file_backup(INTERVALS="daily"),
-        ["5:24: INTERVALS must have five fields (minute, hour, day of the month, month, day of the week), not 1."],
-    ),
-    (
-        "a step of zero",
-        file_backup(INTERVALS='"*/0 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a step beyond the hour",
-        file_backup(INTERVALS='"*/70 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a step without a range",
-        file_backup(INTERVALS='"5/10 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a range that runs backwards",
-        file_backup(INTERVALS='"0 5-1 * * *"'),
-        [
-            "5:24: INTERVALS has an hour (field 2) that cron does not know: it can be 0 to 23, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a list with a gap",
-        file_backup(INTERVALS='"1,,2 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a negative minute",
-        file_backup(INTERVALS='"-1 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "the last day",
-        file_backup(INTERVALS='"0 0 L * *"'),
-        [
-            "5:24: INTERVALS has a day of the month (field 3) that cron does not know: it can be 1 to 31, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "the last weekday",
-        file_backup(INTERVALS='"0 0 LW * *"'),
-        [
-            "5:24: INTERVALS has a day of the month (field 3) that cron does not know: it can be 1 to 31, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "the second Monday",
-        file_backup(INTERVALS='"0 0 * * 1#2"'),
-        [
-            "5:24: INTERVALS has a day of the week (field 5) that cron does not know: it can be 0 to 7 or SUN to SAT, where 0 and 7 are Sunday, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a question mark",
-        file_backup(INTERVALS='"0 0 ? * *"'),
-        [
-            "5:24: INTERVALS has a day of the month (field 3) that cron does not know: it can be 1 to 31, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a random minute",
-        file_backup(INTERVALS='"0~59 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
-    (
-        "a decimal number",
-        file_backup(INTERVALS='"0.5 * * * *"'),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
-    ),
+    ("a word", file_backup(INTERVALS="daily"), [f"5:24: INTERVALS {NO_FIVE_FIELDS} 1."]),
+    ("a step of zero", file_backup(INTERVALS='"*/0 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("a step beyond the hour", file_backup(INTERVALS='"*/70 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("a step without a range", file_backup(INTERVALS='"5/10 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("a range that runs backwards", file_backup(INTERVALS='"0 5-1 * * *"'), [f"5:24: INTERVALS {NO_HOUR}"]),
+    ("a list with a gap", file_backup(INTERVALS='"1,,2 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("a negative minute", file_backup(INTERVALS='"-1 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("the last day", file_backup(INTERVALS='"0 0 L * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
+    ("the last weekday", file_backup(INTERVALS='"0 0 LW * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
+    ("the second Monday", file_backup(INTERVALS='"0 0 * * 1#2"'), [f"5:24: INTERVALS {NO_WEEKDAY}"]),
+    ("a question mark", file_backup(INTERVALS='"0 0 ? * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
+    ("a random minute", file_backup(INTERVALS='"0~59 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("a decimal number", file_backup(INTERVALS='"0.5 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
     (
         "30 February",
         file_backup(INTERVALS='"0 0 30 2 *"'),
@@ -177,7 +73,8 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "@reboot",
         file_backup(INTERVALS='"@reboot"'),
         [
-            "5:24: INTERVALS cannot be @reboot, which says nothing about how often a backup is made; missed runs are caught up after a reboot anyhow. Write @daily, for example."
+            "5:24: INTERVALS cannot be @reboot, which says nothing about how often a backup is made; "
+            "missed runs are caught up after a reboot anyhow. Write @daily, for example."
         ],
     ),
     (
@@ -189,31 +86,24 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "an @ name that is far",
         file_backup(INTERVALS='"@whenever"'),
         [
-            "5:24: INTERVALS has an @ name that cron does not know: it can be @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually."
+            "5:24: INTERVALS has an @ name that cron does not know: it can be @hourly, @daily, "
+            "@midnight, @weekly, @monthly, @yearly, @annually."
         ],
     ),
     (
         "a very long one",
-        file_backup(
-            INTERVALS='"1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1 * * * *"'
-        ),
+        file_backup(INTERVALS="'" + "1," * 120 + "1 * * * *'"),
         ["5:24: INTERVALS is longer than 200 characters."],
     ),
     (
         "a number of very many digits",
-        file_backup(
-            INTERVALS='"999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999 * * * *"'
-        ),
-        [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
+        file_backup(INTERVALS="'" + "9" * 150 + " * * * *'"),
+        [f"5:24: INTERVALS {NO_MINUTE}"],
     ),
     (
         "one bad interval of three",
         file_backup(INTERVALS='["0 2 * * *", "0 25 * * *", "@daily"]'),
-        [
-            "5:38: INTERVALS has an hour (field 2) that cron does not know: it can be 0 to 23, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`."
-        ],
+        [f"5:38: INTERVALS {NO_HOUR}"],
     ),
     (
         "an interval twice",
@@ -232,13 +122,20 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "an empty entry",
-        "PROJECTS:\n  - NAME: shop\n    BACKUPS:\n      - FILE_BACKUP:\n          - INTERVALS:\n              -\n            FILE_PATH: /srv\n            UPLOAD_TO: {STORAGE_NAME: LOCAL}\n",
+        "PROJECTS:\n"
+        "  - NAME: shop\n"
+        "    BACKUPS:\n"
+        "      - FILE_BACKUP:\n"
+        "          - INTERVALS:\n"
+        "              -\n"
+        "            FILE_PATH: /srv\n"
+        "            UPLOAD_TO: {STORAGE_NAME: LOCAL}\n",
         ["6:16: INTERVALS has an empty entry. Write a value, or remove the dash."],
     ),
     (
         "an interval from DEFAULTS",
         'DEFAULTS: {INTERVALS: ["0 2 * *"]}\nPROJECTS:\n',
-        ["1:24: INTERVALS must have five fields (minute, hour, day of the month, month, day of the week), not 4."],
+        [f"1:24: INTERVALS {NO_FIVE_FIELDS} 4."],
     ),
 ]
 

@@ -8,6 +8,23 @@ import pytest
 
 from tests.support.configurations import db_backup, errors_of, file_backup
 
+FILE_BACKUP_KEYS = (
+    "It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, "
+    "EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, ENABLED."
+)
+MIXED = (
+    "mixes whole maps and single keys: it is not clear whether this belongs to the entry "
+    "above. Give each entry one dash, with all of its keys in the same column."
+)
+NO_ABSOLUTE_PATH = (
+    "must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from "
+    "${CONFIG_DIR}/ on (the folder of this file)."
+)
+NO_MINUTE = (
+    "has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a "
+    "range `1-5`, or a step `*/2` or `10-50/5`."
+)
+
 BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "an unknown key at the top",
@@ -86,9 +103,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "an unknown key like no other",
         file_backup(COLOUR="red"),
-        [
-            "8:13: FILE_BACKUP does not know COLOUR. It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, ENABLED."
-        ],
+        [f"8:13: FILE_BACKUP does not know COLOUR. {FILE_BACKUP_KEYS}"],
     ),
     (
         "PATH in a backup",
@@ -128,9 +143,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a key that is odd",
         file_backup(**{'"/srv/shop"': "1"}),
-        [
-            "8:13: This is not a key that FILE_BACKUP knows. It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, ENABLED."
-        ],
+        [f"8:13: This is not a key that FILE_BACKUP knows. {FILE_BACKUP_KEYS}"],
     ),
     (
         "a key and its value without a blank",
@@ -171,7 +184,8 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "an unknown key of DEFAULTS",
         "DEFAULTS: {NAME: shop}\nPROJECTS:\n",
         [
-            "1:12: DEFAULTS does not know NAME. It knows INTERVALS, UPLOAD_TO, SSH, EXCLUDE, EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION."
+            "1:12: DEFAULTS does not know NAME. It knows INTERVALS, UPLOAD_TO, SSH, EXCLUDE, "
+            "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION."
         ],
     ),
     (
@@ -223,7 +237,12 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "INTERVALS missing",
-        "PROJECTS:\n  - NAME: shop\n    BACKUPS:\n      - FILE_BACKUP:\n          FILE_PATH: /srv\n          UPLOAD_TO: {STORAGE_NAME: LOCAL}\n",
+        "PROJECTS:\n"
+        "  - NAME: shop\n"
+        "    BACKUPS:\n"
+        "      - FILE_BACKUP:\n"
+        "          FILE_PATH: /srv\n"
+        "          UPLOAD_TO: {STORAGE_NAME: LOCAL}\n",
         ['5:11: INTERVALS is missing. Write it like this: INTERVALS: ["0 2 * * *"]'],
     ),
     (
@@ -255,7 +274,8 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "DB_INFO without a value",
         db_backup(DB_INFO=""),
         [
-            '6:13: DB_INFO is missing. Write it like this: DB_INFO: {NAME: shop, USERNAME: shop, PASSWORD: "${SHOP_DB_PASSWORD}"}'
+            "6:13: DB_INFO is missing. Write it like this: DB_INFO: {NAME: shop, USERNAME: shop, "
+            'PASSWORD: "${SHOP_DB_PASSWORD}"}'
         ],
     ),
     (
@@ -295,23 +315,26 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "whole maps and single keys mixed",
-        'PROJECTS:\n  - NAME: shop\n    BACKUPS:\n      - FILE_BACKUP:\n          - INTERVALS: "0 2 * * *"\n          - UPLOAD_TO: {STORAGE_NAME: LOCAL}\n            FILE_PATH: /srv\n',
-        [
-            "6:13: FILE_BACKUP mixes whole maps and single keys: it is not clear whether this belongs to the entry above. Give each entry one dash, with all of its keys in the same column."
-        ],
+        "PROJECTS:\n"
+        "  - NAME: shop\n"
+        "    BACKUPS:\n"
+        "      - FILE_BACKUP:\n"
+        '          - INTERVALS: "0 2 * * *"\n'
+        "          - UPLOAD_TO: {STORAGE_NAME: LOCAL}\n"
+        "            FILE_PATH: /srv\n",
+        [f"6:13: FILE_BACKUP {MIXED}"],
     ),
     (
         "single keys after whole maps",
         file_backup(UPLOAD_TO="[{STORAGE_NAME: LOCAL, PATH: a}, {ENABLED: no}]"),
-        [
-            "7:57: UPLOAD_TO mixes whole maps and single keys: it is not clear whether this belongs to the entry above. Give each entry one dash, with all of its keys in the same column."
-        ],
+        [f"7:57: UPLOAD_TO {MIXED}"],
     ),
     (
         "a repeated key by mistake",
         file_backup(UPLOAD_TO="[{STORAGE_NAME: LOCAL}, {PATH: a}, {PATH: b}]"),
         [
-            "7:59: STORAGE_NAME is missing. Write it like this: STORAGE_NAME: LOCAL (The repeated PATH began a new entry here.)"
+            "7:59: STORAGE_NAME is missing. Write it like this: STORAGE_NAME: LOCAL (The repeated PATH "
+            "began a new entry here.)"
         ],
     ),
     (
@@ -320,10 +343,10 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
             INTERVALS='"61 * * * *"', FILE_PATH="shop", UPLOAD_TO="{STORAGE_NAME: LOCL}", COLOUR="red", ENABLED="maybe"
         ),
         [
-            "5:24: INTERVALS has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a range `1-5`, or a step `*/2` or `10-50/5`.",
-            "6:24: FILE_PATH must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file).",
+            f"5:24: INTERVALS {NO_MINUTE}",
+            f"6:24: FILE_PATH {NO_ABSOLUTE_PATH}",
             "7:39: STORAGE_NAME names no known storage. Did you mean LOCAL?",
-            "8:13: FILE_BACKUP does not know COLOUR. It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, ENABLED.",
+            f"8:13: FILE_BACKUP does not know COLOUR. {FILE_BACKUP_KEYS}",
             "9:22: ENABLED must be yes or no.",
         ],
     ),

@@ -8,21 +8,18 @@ import pytest
 
 from tests.support.configurations import db_backup, errors_of, file_backup
 
+NO_ABSOLUTE_PATH = (
+    "must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from "
+    "${CONFIG_DIR}/ on (the folder of this file)."
+)
+NO_VARIABLE = (
+    "After `${` must stand NAME} or NAME:-default}, without another variable inside. Write "
+    "`$${` where the characters `${` themselves are meant."
+)
+
 BAD: list[tuple[str, str | bytes, list[str]]] = [
-    (
-        "a relative path",
-        file_backup(FILE_PATH="uploads"),
-        [
-            "6:24: FILE_PATH must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
-    ),
-    (
-        "a relative path with a dot",
-        file_backup(FILE_PATH="./uploads"),
-        [
-            "6:24: FILE_PATH must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
-    ),
+    ("a relative path", file_backup(FILE_PATH="uploads"), [f"6:24: FILE_PATH {NO_ABSOLUTE_PATH}"]),
+    ("a relative path with a dot", file_backup(FILE_PATH="./uploads"), [f"6:24: FILE_PATH {NO_ABSOLUTE_PATH}"]),
     (
         "a path with ..",
         file_backup(FILE_PATH="/srv/../etc"),
@@ -40,13 +37,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ),
     ("an empty path", file_backup(FILE_PATH='""'), ["6:24: FILE_PATH must not be empty."]),
     ("a path with a NUL", file_backup(FILE_PATH='"/srv\\0"'), ["6:24: FILE_PATH must not hold the character U+0000."]),
-    (
-        "the second of two paths",
-        file_backup(FILE_PATH="[/srv, etc]"),
-        [
-            "6:31: FILE_PATH must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
-    ),
+    ("the second of two paths", file_backup(FILE_PATH="[/srv, etc]"), [f"6:31: FILE_PATH {NO_ABSOLUTE_PATH}"]),
     (
         "a path that is a map",
         file_backup(FILE_PATH="{/srv: 1}"),
@@ -111,7 +102,8 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "a target whose colon lacks a blank",
         file_backup(UPLOAD_TO="[STORAGE_NAME:LOCAL]"),
         [
-            "7:25: Each entry of UPLOAD_TO must be a map: `KEY: value` lines. Write a blank after the colon of STORAGE_NAME."
+            "7:25: Each entry of UPLOAD_TO must be a map: `KEY: value` lines. Write a blank after the "
+            "colon of STORAGE_NAME."
         ],
     ),
     (
@@ -171,13 +163,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         ["8:38: USERNAME must not begin with `-`."],
     ),
     ("a user with a blank", file_backup(SSH="{HOST: a, USERNAME: john doe}"), ["8:38: USERNAME must not hold blanks."]),
-    (
-        "a relative key file",
-        file_backup(SSH="{HOST: a, KEY_FILE: id_rsa}"),
-        [
-            "8:38: KEY_FILE must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
-    ),
+    ("a relative key file", file_backup(SSH="{HOST: a, KEY_FILE: id_rsa}"), [f"8:38: KEY_FILE {NO_ABSOLUTE_PATH}"]),
     (
         "the key file of nobody",
         file_backup(SSH="{HOST: a, KEY_FILE: ~nobody-of-this-name/id}"),
@@ -259,9 +245,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a relative password file",
         db_backup(DB_INFO="{NAME: a, PASSWORD_FILE: secret}"),
-        [
-            "6:47: PASSWORD_FILE must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
+        [f"6:47: PASSWORD_FILE {NO_ABSOLUTE_PATH}"],
     ),
     (
         "a password file of the home of nobody",
@@ -351,9 +335,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a relative root",
         "STORAGES: {NAME: s, TYPE: LOCAL, ROOT: backups}\nPROJECTS:\n",
-        [
-            "1:40: ROOT must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
+        [f"1:40: ROOT {NO_ABSOLUTE_PATH}"],
     ),
     (
         "the root of nobody",
@@ -369,44 +351,22 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "a variable that is not set",
         file_backup(FILE_PATH="/srv/${SHOP}"),
         [
-            "6:24: The variable SHOP is not set. Set it in the environment or in .env, or write a default: ${SHOP:-default}."
+            "6:24: The variable SHOP is not set. Set it in the environment or in .env, or write a "
+            "default: ${SHOP:-default}."
         ],
     ),
     (
         "a variable that is not set, as a password",
         db_backup(DB_INFO='{NAME: a, PASSWORD: "${SHOP_DB_PASSWORD}"}'),
         [
-            "6:42: The variable SHOP_DB_PASSWORD is not set. Set it in the environment or in .env, or write a default: ${SHOP_DB_PASSWORD:-default}."
+            "6:42: The variable SHOP_DB_PASSWORD is not set. Set it in the environment or in .env, or "
+            "write a default: ${SHOP_DB_PASSWORD:-default}."
         ],
     ),
-    (
-        "a variable that is never closed",
-        file_backup(FILE_PATH="/srv/${SHOP"),
-        [
-            "6:24: After `${` must stand NAME} or NAME:-default}, without another variable inside. Write `$${` where the characters `${` themselves are meant."
-        ],
-    ),
-    (
-        "a variable without a name",
-        file_backup(FILE_PATH="/srv/${}"),
-        [
-            "6:24: After `${` must stand NAME} or NAME:-default}, without another variable inside. Write `$${` where the characters `${` themselves are meant."
-        ],
-    ),
-    (
-        "a variable whose name has a dash",
-        file_backup(FILE_PATH="/srv/${MY-SHOP}"),
-        [
-            "6:24: After `${` must stand NAME} or NAME:-default}, without another variable inside. Write `$${` where the characters `${` themselves are meant."
-        ],
-    ),
-    (
-        "a variable in a default",
-        file_backup(FILE_PATH="/srv/${SHOP:-${HOME}}"),
-        [
-            "6:24: After `${` must stand NAME} or NAME:-default}, without another variable inside. Write `$${` where the characters `${` themselves are meant."
-        ],
-    ),
+    ("a variable that is never closed", file_backup(FILE_PATH="/srv/${SHOP"), [f"6:24: {NO_VARIABLE}"]),
+    ("a variable without a name", file_backup(FILE_PATH="/srv/${}"), [f"6:24: {NO_VARIABLE}"]),
+    ("a variable whose name has a dash", file_backup(FILE_PATH="/srv/${MY-SHOP}"), [f"6:24: {NO_VARIABLE}"]),
+    ("a variable in a default", file_backup(FILE_PATH="/srv/${SHOP:-${HOME}}"), [f"6:24: {NO_VARIABLE}"]),
     (
         "a number from a variable that is none",
         file_backup(SSH='{HOST: a, PORT: "${HOME}"}'),
@@ -415,9 +375,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a path from a variable that is relative",
         file_backup(FILE_PATH="${SHOP:-shop}"),
-        [
-            "6:24: FILE_PATH must be an absolute path. Write it from `/` on, from `~/` on (the home folder), or from ${CONFIG_DIR}/ on (the folder of this file)."
-        ],
+        [f"6:24: FILE_PATH {NO_ABSOLUTE_PATH}"],
     ),
 ]
 

@@ -8,12 +8,27 @@ import pytest
 
 from tests.support.configurations import errors_of, file_backup
 
+ANCHOR = (
+    "A value that begins with `&` is a YAML anchor, and anchors are not read. Put quotes "
+    "around a text; to say something once for several backups, use DEFAULTS or write it out."
+)
+ALIAS = (
+    "A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around "
+    "a text or a cron expression; to say something once for several backups, use DEFAULTS or "
+    "write it out."
+)
+TAG = "A value that begins with `!` is a YAML tag, and tags are not read. Put quotes around a text."
+STAR = 'A value cannot begin with `*` in YAML. Put quotes around the whole value, for example "*/5 * * * *".'
+TAB = "A tab stands here, and YAML is indented with spaces only. Replace the tab by spaces."
+EMPTY = "This file is empty. Write `PROJECTS:` and the projects below it."
+UNFIT = "keys of one map start in the same column, and a list has a column of its own."
+
 BAD: list[tuple[str, str | bytes, list[str]]] = [
-    ("an empty file", "", ["1:1: This file is empty. Write `PROJECTS:` and the projects below it."]),
-    ("only a comment", "# nothing\n", ["1:1: This file is empty. Write `PROJECTS:` and the projects below it."]),
-    ("only a document start", "---\n", ["1:1: This file is empty. Write `PROJECTS:` and the projects below it."]),
-    ("only blanks", "  \n\n", ["1:1: This file is empty. Write `PROJECTS:` and the projects below it."]),
-    ("an empty map", "{}\n", ["1:1: This file is empty. Write `PROJECTS:` and the projects below it."]),
+    ("an empty file", "", [f"1:1: {EMPTY}"]),
+    ("only a comment", "# nothing\n", [f"1:1: {EMPTY}"]),
+    ("only a document start", "---\n", [f"1:1: {EMPTY}"]),
+    ("only blanks", "  \n\n", [f"1:1: {EMPTY}"]),
+    ("an empty map", "{}\n", [f"1:1: {EMPTY}"]),
     (
         "a list at the top",
         "- PROJECTS: []\n",
@@ -39,26 +54,10 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "PROJECTS: []\n...\nDEFAULTS: {}\n",
         ["3:1: The text above ended the document. Indent this line like the rest, or remove the `...`."],
     ),
-    (
-        "a tab as indentation",
-        "PROJECTS:\n\t- NAME: shop\n",
-        ["2:1: A tab stands here, and YAML is indented with spaces only. Replace the tab by spaces."],
-    ),
-    (
-        "a tab after blanks",
-        "PROJECTS:\n  - NAME: shop\n  \t  BACKUPS:\n",
-        ["3:3: A tab stands here, and YAML is indented with spaces only. Replace the tab by spaces."],
-    ),
-    (
-        "a tab below a value",
-        "PROJECTS:\n  - NAME: shop\n\tBACKUPS:\n",
-        ["3:1: A tab stands here, and YAML is indented with spaces only. Replace the tab by spaces."],
-    ),
-    (
-        "a tab in a block text",
-        "PROJECTS:\n  - NAME: |\n\tshop\n",
-        ["3:1: A tab stands here, and YAML is indented with spaces only. Replace the tab by spaces."],
-    ),
+    ("a tab as indentation", "PROJECTS:\n\t- NAME: shop\n", [f"2:1: {TAB}"]),
+    ("a tab after blanks", "PROJECTS:\n  - NAME: shop\n  \t  BACKUPS:\n", [f"3:3: {TAB}"]),
+    ("a tab below a value", "PROJECTS:\n  - NAME: shop\n\tBACKUPS:\n", [f"3:1: {TAB}"]),
+    ("a tab in a block text", "PROJECTS:\n  - NAME: |\n\tshop\n", [f"3:1: {TAB}"]),
     (
         "a duplicate key at the top",
         "PROJECTS: []\nPROJECTS: []\n",
@@ -74,34 +73,13 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         file_backup(UPLOAD_TO="{PATH: a, STORAGE_NAME: LOCAL, PATH: b}"),
         ["7:55: This key stands in this map already, in line 7. Keep one of the two."],
     ),
-    (
-        "an anchor on a map",
-        "PROJECTS: &all []\n",
-        [
-            "1:11: A value that begins with `&` is a YAML anchor, and anchors are not read. Put quotes around a text; to say something once for several backups, use DEFAULTS or write it out."
-        ],
-    ),
-    (
-        "an anchor on a text",
-        file_backup(FILE_PATH="&path /srv"),
-        [
-            "6:24: A value that begins with `&` is a YAML anchor, and anchors are not read. Put quotes around a text; to say something once for several backups, use DEFAULTS or write it out."
-        ],
-    ),
-    (
-        "an alias",
-        file_backup(FILE_PATH="*path"),
-        [
-            "6:24: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out."
-        ],
-    ),
+    ("an anchor on a map", "PROJECTS: &all []\n", [f"1:11: {ANCHOR}"]),
+    ("an anchor on a text", file_backup(FILE_PATH="&path /srv"), [f"6:24: {ANCHOR}"]),
+    ("an alias", file_backup(FILE_PATH="*path"), [f"6:24: {ALIAS}"]),
     (
         "an anchor and its alias",
         "PROJECTS:\n  - NAME: &name shop\n  - NAME: *name\n",
-        [
-            "2:11: A value that begins with `&` is a YAML anchor, and anchors are not read. Put quotes around a text; to say something once for several backups, use DEFAULTS or write it out.",
-            "3:11: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out.",
-        ],
+        [f"2:11: {ANCHOR}", f"3:11: {ALIAS}"],
     ),
     (
         "a merge key",
@@ -111,36 +89,20 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "an alias bomb",
         "A: &a [x, x]\nB: &b [*a, *a]\nPROJECTS: [*b, *b]\n",
-        [
-            "1:4: A value that begins with `&` is a YAML anchor, and anchors are not read. Put quotes around a text; to say something once for several backups, use DEFAULTS or write it out.",
-            "2:4: A value that begins with `&` is a YAML anchor, and anchors are not read. Put quotes around a text; to say something once for several backups, use DEFAULTS or write it out.",
-            "2:8: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out.",
-            "2:12: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out.",
-            "3:12: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out.",
-            "3:16: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out.",
-        ],
+        [f"1:4: {ANCHOR}", f"2:4: {ANCHOR}", f"2:8: {ALIAS}", f"2:12: {ALIAS}", f"3:12: {ALIAS}", f"3:16: {ALIAS}"],
     ),
-    (
-        "an alias as a key",
-        "PROJECTS: []\n*name : x\n",
-        [
-            "2:1: A value that begins with `*` is a YAML alias, and aliases are not read. Put quotes around a text or a cron expression; to say something once for several backups, use DEFAULTS or write it out."
-        ],
-    ),
-    (
-        "a cron expression without quotes",
-        file_backup(INTERVALS="* 2 * * *"),
-        ['5:24: A value cannot begin with `*` in YAML. Put quotes around the whole value, for example "*/5 * * * *".'],
-    ),
-    (
-        "a cron step without quotes",
-        file_backup(INTERVALS="*/5 * * * *"),
-        ['5:24: A value cannot begin with `*` in YAML. Put quotes around the whole value, for example "*/5 * * * *".'],
-    ),
+    ("an alias as a key", "PROJECTS: []\n*name : x\n", [f"2:1: {ALIAS}"]),
+    ("a cron expression without quotes", file_backup(INTERVALS="* 2 * * *"), [f"5:24: {STAR}"]),
+    ("a cron step without quotes", file_backup(INTERVALS="*/5 * * * *"), [f"5:24: {STAR}"]),
     (
         "a cron expression without quotes in a list",
-        "PROJECTS:\n  - NAME: shop\n    BACKUPS:\n      - FILE_BACKUP:\n          - INTERVALS:\n              - * * * * *\n",
-        ['6:17: A value cannot begin with `*` in YAML. Put quotes around the whole value, for example "*/5 * * * *".'],
+        "PROJECTS:\n"
+        "  - NAME: shop\n"
+        "    BACKUPS:\n"
+        "      - FILE_BACKUP:\n"
+        "          - INTERVALS:\n"
+        "              - * * * * *\n",
+        [f"6:17: {STAR}"],
     ),
     (
         "an @ name without quotes",
@@ -162,21 +124,9 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         file_backup(FILE_PATH="& x"),
         ["6:24: A value cannot begin with `&` in YAML. Put quotes around the whole value."],
     ),
-    (
-        "a tag",
-        file_backup(FILE_PATH="!!str /srv"),
-        ["6:24: A value that begins with `!` is a YAML tag, and tags are not read. Put quotes around a text."],
-    ),
-    (
-        "a tag of its own",
-        file_backup(FILE_PATH="!path /srv"),
-        ["6:24: A value that begins with `!` is a YAML tag, and tags are not read. Put quotes around a text."],
-    ),
-    (
-        "a tag that would run code",
-        'PROJECTS: !!python/object/apply:os.system ["true"]\n',
-        ["1:11: A value that begins with `!` is a YAML tag, and tags are not read. Put quotes around a text."],
-    ),
+    ("a tag", file_backup(FILE_PATH="!!str /srv"), [f"6:24: {TAG}"]),
+    ("a tag of its own", file_backup(FILE_PATH="!path /srv"), [f"6:24: {TAG}"]),
+    ("a tag that would run code", 'PROJECTS: !!python/object/apply:os.system ["true"]\n', [f"1:11: {TAG}"]),
     (
         "a tag that is none",
         "PROJECTS: !<\n",
@@ -206,14 +156,16 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "an unknown escape",
         'PROJECTS:\n  - NAME: "sh\\op"\n',
         [
-            "2:14: In double quotes `\\` begins an escape, and this one is not known. Write `\\\\`, or use single quotes."
+            "2:14: In double quotes `\\` begins an escape, and this one is not known. Write `\\\\`, or "
+            "use single quotes."
         ],
     ),
     (
         "an escape that is half of a character",
         'PROJECTS:\n  - NAME: "\\ud800"\n',
         [
-            "2:14: In double quotes `\\` begins an escape, and this one is not known. Write `\\\\`, or use single quotes."
+            "2:14: In double quotes `\\` begins an escape, and this one is not known. Write `\\\\`, or "
+            "use single quotes."
         ],
     ),
     (
@@ -265,42 +217,42 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "a key too far to the right",
         "PROJECTS:\n  - NAME: shop\n      ENABLED: no\n",
         [
-            "3:7: ENABLED stands too far to the right: the line above has a value already. Start it in column 5, below NAME of line 2."
+            "3:7: ENABLED stands too far to the right: the line above has a value already. Start it in "
+            "column 5, below NAME of line 2."
         ],
     ),
     (
         "a key too far to the left",
         "PROJECTS:\n  - NAME: shop\n    BACKUPS:\n   ENABLED: no\n",
         [
-            "4:4: ENABLED is too far to the left to belong to the item above. Start it in column 5, below NAME of line 2; a new item needs `- `."
+            "4:4: ENABLED is too far to the left to belong to the item above. Start it in column 5, "
+            "below NAME of line 2; a new item needs `- `."
         ],
     ),
     (
         "a key in the column of the dashes",
         "PROJECTS:\n  - NAME: shop\n  ENABLED: no\n",
         [
-            "3:3: ENABLED is too far to the left to belong to the item above. Start it in column 5, below NAME of line 2; a new item needs `- `."
+            "3:3: ENABLED is too far to the left to belong to the item above. Start it in column 5, "
+            "below NAME of line 2; a new item needs `- `."
         ],
     ),
     (
         "a dash in the column of the keys",
         "PROJECTS:\n  - NAME: shop\n    - ENABLED: no\n",
-        [
-            "3:5: This line does not fit the lines above. It ends up in the map of line 2, column 5: keys of one map start in the same column, and a list has a column of its own."
-        ],
+        [f"3:5: This line does not fit the lines above. It ends up in the map of line 2, column 5: {UNFIT}"],
     ),
     (
         "a dash among the keys of a map",
         'DEFAULTS:\n  INTERVALS: "0 2 * * *"\n  - SSH\n',
-        [
-            "3:3: This line does not fit the lines above. It ends up in the map of line 2, column 3: keys of one map start in the same column, and a list has a column of its own."
-        ],
+        [f"3:3: This line does not fit the lines above. It ends up in the map of line 2, column 3: {UNFIT}"],
     ),
     (
         "an unknown word in the column of the dashes",
         "PROJECTS:\n  - NAME: shop\n  other: no\n",
         [
-            "3:3: This key is too far to the left to belong to the item above. Start it in column 5, below NAME of line 2; a new item needs `- `."
+            "3:3: This key is too far to the left to belong to the item above. Start it in column 5, "
+            "below NAME of line 2; a new item needs `- `."
         ],
     ),
     ("a list as a key", "? [a]\n: b\n", ["1:3: A key must be a word, not a list or a map."]),
