@@ -21,7 +21,15 @@ from utils import redact
 if TYPE_CHECKING:
     from model import Configuration, Problem
 
-INSTALLATION = Path(__file__).absolute().parent
+
+def _installation() -> Path:
+    """The folder of the program by the name that it was started by; Python itself follows the links in ``__file__``."""
+    here = Path(__file__).absolute().parent
+    program = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).absolute()
+    return program.parent if program.parent.resolve() == here.resolve() else here
+
+
+INSTALLATION = _installation()
 """The folder of main.py. Links in it are kept: an upgrade may exchange the link, and the scheduled lines stay right."""
 
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "faint": "2"}
