@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from isal import igzip_lib, isal_zlib
@@ -23,6 +24,8 @@ from model import Compression, CompressionMethod
 
 BLOCK_SIZE = 1 << 20
 """1 MiB: ISA-L's ratio is within 0.1% of that with 4 MiB blocks (measured), and every block in flight costs memory."""
+
+_SLICE = 4096
 
 DEFLATE_END = b"\x03\x00"
 """An empty, final block with the fixed codes (RFC 1951, 3.2.6)."""
@@ -121,8 +124,31 @@ def unpack_block(method: int, packed: bytes, size: int) -> bytes:
     return bytes(data)
 
 
-def stream_unpacker(method: int) -> Any:
-    """A decoder for a member whose blocks are not known: ``decompress(data) -> bytes``, and ``eof`` once it ended."""
+def unpack_stream(packed: Iterable[bytes], method: int) -> Iterator[bytes]:
+    """Content whose blocks are not known, in order. Raises DamagedArchiveError.
+
+    The packed data is taken in small slices, because each may unpack to a thousand times its size (zstd: more), and the
+    caller must be able to stop in time.
+    """
+    if method == METHOD_STORE:
+        yield from packed
+        return
+    unpacker = _stream_unpacker(method)
+    try:
+        for chunk in packed:
+            for start in range(0, len(chunk), _SLICE):
+                data = unpacker.decompress(chunk[start : start + _SLICE])
+                if data:
+                    yield data
+    except (zlib.error, EOFError, ValueError, RuntimeError) as error:
+        raise DamagedArchiveError(f"packed data is damaged ({error})") from None
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":
+            raise
+        raise DamagedArchiveError(f"packed data is damaged ({error})") from None
+
+
+def _stream_unpacker(method: int) -> Any:
     if method == METHOD_DEFLATE:
         return zlib.decompressobj(-15)
     if method == METHOD_ZSTD:

@@ -205,6 +205,11 @@ def _compute_dos_time(seconds: int) -> tuple[int, int]:
     return (hour << 11) | (minute << 5) | min(second, 59) // 2, ((year - 1980) << 9) | (month << 5) | day
 
 
+def ns_of_filetime(ticks: int) -> int:
+    """A FILETIME (100 ns since 1601) as nanoseconds since 1970."""
+    return (ticks - _FILETIME_EPOCH) * 100
+
+
 def _common_extra(member: Member) -> bytes:
     """Owner and exact time. A time beyond the 32 bits of 0x5455 (1901 to 2038) goes into the 64 bits of 0x000A."""
     seconds = member.modified_ns // 1_000_000_000

@@ -60,7 +60,9 @@ def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger,
     else:
         run = _ended(run, outcome.status, _message(outcome))
         run = replace(run, archive=outcome.archive, copies=outcome.copies)
-        log.log(logging.INFO if run.status is RunStatus.GOOD else logging.WARNING, "%s: %s", run.status.value, summary(run))
+        log.log(
+            logging.INFO if run.status is RunStatus.GOOD else logging.WARNING, "%s: %s", run.status.value, summary(run)
+        )
     catalog.finish_run(run)
     return run
 

@@ -31,6 +31,16 @@ def select_backups(configuration: Configuration, patterns: Sequence[str]) -> lis
     return [backup for backup in configuration.backups if backup.id in chosen]
 
 
+def find_backup(configuration: Configuration, text: str) -> Backup:
+    """The one backup with this id or ``project/name``, enabled or not. Raises UsageError."""
+    matching = [backup for backup in configuration.backups if _matches(backup, text)]
+    if len(matching) > 1:
+        raise UsageError(f"{text!r} could be {', '.join(backup.id for backup in matching)}. Write one of them.")
+    if not matching:
+        raise UsageError(_unknown(configuration, text))
+    return matching[0]
+
+
 def _matches(backup: Backup, pattern: str) -> bool:
     pattern = pattern.casefold()
     names = (backup.id, f"{backup.project}/{backup.name}", backup.project, backup.id.partition("/")[0])

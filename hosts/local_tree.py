@@ -1,0 +1,184 @@
+"""A folder of this machine that members are put into, and nothing outside of it, whatever an archive says.
+
+Every path is opened part by part, each relative to its parent's descriptor, and no part of it may be a symbolic link:
+neither one that lay there before nor one that the archive itself brought.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from errors import HostileArchiveError
+from model import Member
+from utils import printable
+
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def split_path(path: bytes) -> list[bytes]:
+    """The parts of a member's path. Raises HostileArchiveError where it could lead out of the folder."""
+    parts = path.split(b"/")
+    if any(part in (b"", b".", b"..") or b"\0" in part for part in parts):
+        raise HostileArchiveError(f"the name {printable(path)!r} is refused: it could lead out of the folder")
+    return parts
+
+
+class LocalTree:
+    """Puts files, folders and links below ``root``, which exists. Methods raise OSError and HostileArchiveError.
+
+    ``overwrite`` replaces files and links that lie there; a folder is never replaced. Safe to use from several threads.
+    """
+
+    def __init__(self, root: Path, *, overwrite: bool) -> None:
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._overwrite = overwrite
+        self._is_root = os.geteuid() == 0
+        self._local = threading.local()
+        self._descriptors: list[int] = [self._root]
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            with suppress(OSError):
+                os.close(descriptor)
+        self._descriptors.clear()
+
+    def create_file(self, path: bytes) -> int:
+        """A new, empty file, open for writing; its mode is 0600 until it gets its attributes."""
+        parts = split_path(path)
+        with self._folder(parts[:-1]) as folder:
+            try:
+                return os.open(parts[-1], _FILE_FLAGS, 0o600, dir_fd=folder)
+            except FileExistsError:
+                if not self._overwrite:
+                    raise
+                os.unlink(parts[-1], dir_fd=folder)
+                return os.open(parts[-1], _FILE_FLAGS, 0o600, dir_fd=folder)
+
+    def make_folder(self, path: bytes) -> None:
+        """The folder, and its parents; one that lies there is left as it is until it gets its attributes."""
+        with self._folder(split_path(path)):
+            pass
+
+    def make_symlink(self, member: Member) -> None:
+        parts = split_path(member.path)
+        target = member.link_target or b""
+        with self._folder(parts[:-1]) as folder:
+            self._make_way(parts[-1], folder)
+            os.symlink(target, parts[-1], dir_fd=folder)
+            if self._is_root:
+                os.chown(parts[-1], *_owner(member), dir_fd=folder, follow_symlinks=False)
+            times = (member.modified_ns, member.modified_ns)
+            os.utime(parts[-1], ns=times, dir_fd=folder, follow_symlinks=False)
+
+    def make_hard_link(self, path: bytes, existing: bytes) -> None:
+        """Raises FileNotFoundError where ``existing`` is not there, or is no file."""
+        parts, source_parts = split_path(path), split_path(existing)
+        source = self._open_folder(source_parts[:-1], make=False)
+        try:
+            status = os.stat(source_parts[-1], dir_fd=source, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), existing)
+            with self._folder(parts[:-1]) as folder:
+                self._make_way(parts[-1], folder)
+                os.link(source_parts[-1], parts[-1], src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
+        finally:
+            os.close(source)
+
+    def set_aside(self, path: bytes) -> None:
+        """Give a file that :meth:`create_file` made, and whose content is damaged, a name that says so."""
+        parts = split_path(path)
+        with self._folder(parts[:-1]) as folder:
+            os.rename(parts[-1], parts[-1] + b".damaged", src_dir_fd=folder, dst_dir_fd=folder)
+
+    def set_folder_attributes(self, member: Member) -> list[str]:
+        """Owner, mode, extended attributes and time of a folder that was made; see :meth:`set_attributes`."""
+        with self._folder(split_path(member.path)) as folder:
+            return self.set_attributes(folder, member)
+
+    def set_attributes(self, descriptor: int, member: Member) -> list[str]:
+        """Owner (as root), mode, extended attributes and time of an open file or folder, in the order that keeps them.
+
+        The answer names the extended attributes that this file system or user cannot set.
+        """
+        if self._is_root:
+            # chown(2) clears the set-user-ID bit and the capabilities, so it comes first.
+            os.fchown(descriptor, *_owner(member))
+        os.fchmod(descriptor, member.mode)
+        refused = _set_extended_attributes(descriptor, member.extended_attributes or {})
+        os.utime(descriptor, ns=(member.modified_ns, member.modified_ns))
+        return refused
+
+    def _make_way(self, name: bytes, folder: int) -> None:
+        if self._overwrite:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+    @contextmanager
+    def _folder(self, parts: list[bytes]) -> Iterator[int]:
+        """A descriptor of a folder below the root. Each thread keeps its last one, as neighbours come in a row."""
+        if not parts:
+            yield self._root
+            return
+        kept: tuple[list[bytes], int] | None = getattr(self._local, "folder", None)
+        if kept is None or kept[0] != parts:
+            descriptor = self._open_folder(parts, make=True)
+            if kept is not None:
+                self._descriptors.remove(kept[1])
+                os.close(kept[1])
+            self._descriptors.append(descriptor)
+            self._local.folder = kept = (parts, descriptor)
+        yield kept[1]
+
+    def _open_folder(self, parts: list[bytes], *, make: bool) -> int:
+        descriptor = os.dup(self._root)
+        for part in parts:
+            try:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o700, dir_fd=descriptor)
+                below = os.open(part, _DIRECTORY_FLAGS, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            descriptor = below
+        return descriptor
+
+
+@cache
+def _number_of_user(name: str, number: int) -> int:
+    """The number that the user's name has on this machine; where it has none, the number that it had on the other."""
+    try:
+        return pwd.getpwnam(name).pw_uid if name else number
+    except KeyError:
+        return number
+
+
+@cache
+def _number_of_group(name: str, number: int) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid if name else number
+    except KeyError:
+        return number
+
+
+def _owner(member: Member) -> tuple[int, int]:
+    return _number_of_user(member.user, member.uid), _number_of_group(member.group, member.gid)
+
+
+def _set_extended_attributes(descriptor: int, attributes: Mapping[str, bytes]) -> list[str]:
+    refused = []
+    for name, value in attributes.items():
+        try:
+            os.setxattr(descriptor, name, value)
+        except OSError:
+            refused.append(name)
+    return refused

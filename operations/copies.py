@@ -1,0 +1,127 @@
+"""The copies of a backup as they lie on its targets. The manifests there are the truth; the catalog is not asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archives.manifest import Manifest
+from errors import DamagedArchiveError, HoldfastError, UsageError
+from model import Backup, RunStatus, Target
+from operations.layout import CopyKeys, copy_of_manifest, folder_key
+from storages.factory import open_storage
+from storages.storage import Storage
+
+if TYPE_CHECKING:
+    from archives.entry import Entry
+
+_LARGEST_MANIFEST = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """One copy on one target. ``manifest`` is None, and ``error`` says why, where it cannot be read."""
+
+    backup_id: str
+    target: Target
+    storage: Storage
+    keys: CopyKeys
+    manifest: Manifest | None
+    error: str | None = None
+
+    def read(self, offset: int, length: int) -> Iterator[bytes]:
+        """Bytes of the archive. Raises StorageError."""
+        return self.storage.get(self.keys.archive, offset, length)
+
+    def __str__(self) -> str:
+        return f"{self.backup_id}@{self.keys.timestamp} on {self.target.storage.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The copies of a backup, newest first, and what could not be listed."""
+
+    copies: tuple[StoredCopy, ...]
+    errors: tuple[str, ...]
+
+
+def list_copies(backup: Backup, storage_name: str | None = None) -> Listing:
+    """Every copy on every target of the backup, or on those of one storage. A target that fails is said, not raised."""
+    copies: list[StoredCopy] = []
+    errors = []
+    for target in backup.targets:
+        if storage_name is not None and target.storage.name != storage_name:
+            continue
+        try:
+            copies += _copies_on(target, backup.id)
+        except HoldfastError as error:
+            errors.append(f"{target}: {error}")
+    copies.sort(key=lambda copy: copy.keys.timestamp, reverse=True)
+    return Listing(tuple(copies), tuple(errors))
+
+
+def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
+    """The copy that ``latest`` or a timestamp (the beginning of one will do) means.
+
+    ``latest`` is the newest good one; only where there is none, the newest partial one. Of several targets that hold
+    it, the first of the configuration is taken. Raises UsageError.
+    """
+    readable = [copy for copy in listing.copies if copy.manifest is not None]
+    if wanted == "latest":
+        for status in (RunStatus.GOOD, RunStatus.PARTIAL):
+            for copy in readable:
+                if copy.manifest is not None and copy.manifest.status is status:
+                    return copy
+        reasons = "".join(f"\n  {error}" for error in listing.errors)
+        raise UsageError(f"There is no copy of {backup_id} on its targets.{reasons}")
+    matching = [copy for copy in readable if copy.keys.timestamp.startswith(wanted)]
+    timestamps = sorted({copy.keys.timestamp for copy in matching})
+    if not timestamps:
+        raise UsageError(f"There is no copy {backup_id}@{wanted}. restore.py list {backup_id} shows which there are.")
+    if len(timestamps) > 1:
+        raise UsageError(f"{backup_id}@{wanted} could be {', '.join(timestamps)}. Write more of the time.")
+    return matching[0]
+
+
+def read_entries(copy: StoredCopy) -> Iterator[Entry]:
+    """The members of a copy, from its index. Raises DamagedArchiveError where that is not what was stored."""
+    from archives.index import read_index
+
+    if copy.manifest is None:
+        raise DamagedArchiveError(f"{copy}: {copy.error}")
+    chunks = list(copy.storage.get(copy.keys.index))
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    if digest.hexdigest() != copy.manifest.index.sha256:
+        raise DamagedArchiveError(f"the index {copy.keys.index} is not what was stored (its SHA-256 differs)")
+    return read_index(chunks)
+
+
+def _copies_on(target: Target, backup_id: str) -> Sequence[StoredCopy]:
+    storage = open_storage(target.storage)
+    copies = []
+    for stored in storage.list(folder_key(target.path, backup_id)):
+        keys = copy_of_manifest(stored.key, target.path, backup_id)
+        if keys is None:
+            continue
+        manifest, error = None, None
+        try:
+            manifest = _read_manifest(storage, keys, backup_id)
+        except HoldfastError as problem:
+            error = str(problem)
+        copies.append(StoredCopy(backup_id, target, storage, keys, manifest, error))
+    return copies
+
+
+def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str) -> Manifest:
+    manifest = Manifest.decode(b"".join(storage.get(keys.manifest, 0, _LARGEST_MANIFEST)))
+    names = {"archive": (manifest.archive.name, keys.archive), "index": (manifest.index.name, keys.index)}
+    for part, (name, key) in names.items():
+        if not key.endswith("/" + name):
+            raise DamagedArchiveError(f"the manifest {keys.manifest} names another {part}: {name}")
+    if manifest.backup_id != backup_id:
+        raise DamagedArchiveError(f"the manifest {keys.manifest} belongs to another backup: {manifest.backup_id}")
+    return manifest

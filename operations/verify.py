@@ -1,0 +1,176 @@
+"""Reading a copy back from its target and checking every byte of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from archives.segments import Piece, RunningCrc, Segment, plan_segments, unpack_piece
+from errors import DamagedArchiveError, ObjectNotFoundError
+from model import Member
+from operations.contents import zip_directory
+from operations.copies import StoredCopy, read_entries
+from operations.parallel import map_in_threads
+from utils import printable
+
+OnProgress = Callable[[Member, int], None]
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What was checked. The copy is sound where ``problems`` is empty."""
+
+    members: int = 0
+    size: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def verify_copy(copy: StoredCopy, on_progress: OnProgress) -> VerifyReport:
+    """Read the archive once from end to end: its SHA-256 against the manifest, every member against its CRC-32.
+
+    Raises StorageError where it cannot be read at all.
+    """
+    report = VerifyReport()
+    if copy.manifest is None:
+        report.problems.append(copy.error or "the manifest cannot be read")
+        return report
+    try:
+        entries = read_entries(copy)
+    except (DamagedArchiveError, ObjectNotFoundError) as error:
+        report.problems.append(str(error))
+        _verify_without_index(copy, report, on_progress)
+        return report
+    archive = _ArchiveStream(copy)
+    check = _MemberCheck(report, on_progress)
+    try:
+        for pieces in map_in_threads(_check_segment, archive.segments(plan_segments(entries))):
+            for piece in pieces:
+                check.add(piece)
+        archive.read_to_end()
+    except DamagedArchiveError as error:
+        report.problems.append(str(error))
+        return report
+    expected = copy.manifest.archive
+    if archive.size != expected.size:
+        report.problems.append(f"the archive has {archive.size:,} bytes where {expected.size:,} were stored")
+    elif archive.sha256 != expected.sha256:
+        report.problems.append("the archive is not what was stored (its SHA-256 differs)")
+    return report
+
+
+@dataclass(slots=True)
+class _CheckedPiece:
+    piece: Piece
+    checksums: list[tuple[int, int]]
+    problem: str | None
+
+
+class _ArchiveStream:
+    """The archive from its beginning to its end, hashed on the way."""
+
+    def __init__(self, copy: StoredCopy) -> None:
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._chunks = copy.storage.get(copy.keys.archive)
+        self._held = b""
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def segments(self, planned: Iterator[Segment]) -> Iterator[tuple[Segment, bytes]]:
+        """Each segment with its bytes; what lies between them is read and hashed too."""
+        for segment in planned:
+            start = self.size - len(self._held)
+            if segment.offset < start:
+                raise DamagedArchiveError("the index is not in the order of the archive")
+            self._take(segment.offset - start)
+            yield segment, self._take(segment.length)
+
+    def read_to_end(self) -> None:
+        self._held = b""
+        for chunk in self._chunks:
+            self._note(chunk)
+
+    def _take(self, length: int) -> bytes:
+        parts = [self._held]
+        held = len(self._held)
+        while held < length:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                raise DamagedArchiveError(f"the archive ends at byte {self.size:,}, before its last member")
+            self._note(chunk)
+            parts.append(chunk)
+            held += len(chunk)
+        data = b"".join(parts)
+        self._held = data[length:]
+        return data[:length]
+
+    def _note(self, chunk: bytes) -> None:
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+
+class _MemberCheck:
+    """Puts the results of pieces together, member by member, in their order."""
+
+    def __init__(self, report: VerifyReport, on_progress: OnProgress) -> None:
+        self._report = report
+        self._on_progress = on_progress
+        self._crc: RunningCrc | None = None
+        self._problem: str | None = None
+
+    def add(self, checked: _CheckedPiece) -> None:
+        piece = checked.piece
+        if piece.first_block == 0:
+            self._crc, self._problem = RunningCrc(piece.entry), None
+        self._problem = self._problem or checked.problem
+        if piece.block_count and self._crc is not None:
+            for crc, size in checked.checksums:
+                self._crc.add(crc, size)
+            if not piece.is_last:
+                return
+            if self._problem is None:
+                try:
+                    self._crc.check()
+                except DamagedArchiveError as error:
+                    self._problem = str(error)
+        member = piece.entry.member
+        if self._problem is not None:
+            self._report.problems.append(f"{printable(member.path)}: {self._problem}")
+            return
+        self._report.members += 1
+        self._report.size += piece.entry.size
+        self._on_progress(member, piece.entry.size)
+
+
+def _check_segment(item: tuple[Segment, bytes]) -> list[_CheckedPiece]:
+    segment, data = item
+    return [_check_piece(piece, segment.offset, data) for piece in segment.pieces]
+
+
+def _check_piece(piece: Piece, segment_offset: int, data: bytes) -> _CheckedPiece:
+    try:
+        checksums = [(block.crc32, len(block.data)) for block in unpack_piece(piece, segment_offset, data)]
+    except DamagedArchiveError as error:
+        return _CheckedPiece(piece, [], str(error))
+    return _CheckedPiece(piece, checksums, None)
+
+
+def _verify_without_index(copy: StoredCopy, report: VerifyReport, on_progress: OnProgress) -> None:
+    """Member by member from the ZIP alone, so that what can still be had is known."""
+    try:
+        reader = zip_directory(copy)
+        for entry in reader.entries():
+            try:
+                for _ in reader.content(entry):
+                    pass
+            except DamagedArchiveError as error:
+                report.problems.append(f"{printable(entry.member.path)}: {error}")
+                continue
+            report.members += 1
+            report.size += entry.size
+            on_progress(entry.member, entry.size)
+    except (DamagedArchiveError, ObjectNotFoundError) as error:
+        report.problems.append(str(error))
