@@ -16,7 +16,7 @@ from utils import redact, remember_secret
 _CONNECT_TIMEOUT_SECONDS = 30
 
 # Any number that no other program in the same database uses for pg_advisory_lock: "holdfast" in ASCII.
-_MIGRATION_LOCK = 0x686F6C6466617374
+MIGRATION_LOCK = 0x686F6C6466617374
 
 
 class PostgresqlDatabase(Database):
@@ -49,7 +49,7 @@ class PostgresqlDatabase(Database):
         except SQLAlchemyError as error:
             raise self._translated(error) from error
         with connection:  # the lock goes with its connection, however the process ends
-            connection.execute(sa.select(sa.func.pg_advisory_lock(_MIGRATION_LOCK)))
+            connection.execute(sa.select(sa.func.pg_advisory_lock(MIGRATION_LOCK)))
             yield
 
     def _translated(self, error: SQLAlchemyError) -> CatalogError:

@@ -10,7 +10,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +25,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from catalog import open_catalog
+from catalog.postgresql import MIGRATION_LOCK
 from catalog.schema import HEAD_REVISION, metadata
+from catalog.sqlite import SqliteDatabase
 from errors import CatalogError
 from model import Run, Secret
 from tests.support.postgresql import PostgresqlServer, postgresql_server
@@ -218,6 +224,35 @@ def test_two_processes_that_find_damage_set_it_aside_once(tmp_path: Path) -> Non
     assert len(open_catalog(tmp_path, None).known_backup_ids()) == 5
 
 
+def test_damage_that_two_see_at_the_same_time_is_set_aside_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogs = [open_catalog(tmp_path, None) for _ in range(2)]
+    (tmp_path / "catalog.db").write_bytes(b"garbage " * 1000)
+    both_have_seen_it = threading.Barrier(2)
+    here = threading.local()
+    locked, set_aside = SqliteDatabase._locked, SqliteDatabase._set_aside
+
+    @contextmanager
+    def locked_together(database: SqliteDatabase) -> Iterator[None]:
+        if not hasattr(here, "met"):
+            here.met = both_have_seen_it.wait(60)
+        with locked(database):
+            yield
+
+    def set_aside_late(database: SqliteDatabase, error: CatalogError) -> None:
+        time.sleep(0.1)  # room for one that was not held off
+        set_aside(database, error)
+
+    monkeypatch.setattr(SqliteDatabase, "_locked", locked_together)
+    monkeypatch.setattr(SqliteDatabase, "_set_aside", set_aside_late)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda number: catalogs[number].begin_run(Run(str(number), "a/b", NOW)), range(2)))
+    assert both_have_seen_it.n_waiting == 0
+    assert [path.read_bytes() for path in tmp_path.glob("catalog.db.damaged-*")] == [b"garbage " * 1000]
+    assert [run.id for run in catalogs[0].runs("a/b", 10)] == ["1", "0"]
+
+
 def test_two_damages_within_a_second_are_both_kept(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "catalog.db").write_bytes(b"garbage" * (500 + number))
@@ -303,6 +338,24 @@ def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path
     with pytest.raises(CatalogError, match=r"postgresql:///runs cannot be used: .*Check CATALOG_URL") as caught:
         open_catalog(tmp_path, Secret(url))
     assert "canary password" not in str(caught.value)
+
+
+def test_a_migration_of_postgresql_waits_for_another(server: PostgresqlServer, tmp_path: Path) -> None:
+    url = server.new_database()
+    engine = sa.create_engine(
+        sa.make_url(url).set(drivername="postgresql+psycopg2"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as thread:
+        with engine.connect() as other:
+            other.execute(sa.select(sa.func.pg_advisory_lock(MIGRATION_LOCK)))
+            opened = thread.submit(open_catalog, tmp_path, Secret(url))
+            while other.scalar(waiting) == 0:
+                assert not opened.done()
+                time.sleep(0.01)
+            assert sa.inspect(other).get_table_names() == []
+        assert opened.result(60).known_backup_ids() == []
+    engine.dispose()
 
 
 def test_a_password_with_special_characters(server: PostgresqlServer, tmp_path: Path) -> None:

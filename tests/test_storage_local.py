@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,12 +61,13 @@ class TestContractWithoutHardLinks(StorageContract):
 
         rename = Path.rename
 
-        def count(path: Path, target: Path) -> Path:
+        def rename_late(path: Path, target: Path) -> Path:
             published.append(target)
+            time.sleep(0.02)  # room for a writer that was not held off
             return rename(path, target)
 
         monkeypatch.setattr(os, "link", refuse)
-        monkeypatch.setattr(Path, "rename", count)
+        monkeypatch.setattr(Path, "rename", rename_late)
         yield LocalStorage("LOCAL", root)
         assert len(published) <= len(refused)
         assert all(target in refused for target in published)
