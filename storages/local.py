@@ -89,7 +89,7 @@ class LocalStorage:
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         path = self._path(key)
-        with self._translated(path):
+        with self._reading(path):
             # Without O_NONBLOCK the opening of a fifo that lies there would wait for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -108,7 +108,7 @@ class LocalStorage:
 
     def stat(self, key: str) -> StoredObject:
         path = self._path(key)
-        with self._translated(path):
+        with self._reading(path):
             status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise self._not_found(path)
@@ -188,10 +188,16 @@ class LocalStorage:
         """Turn an OSError into the StorageError that says what to do."""
         try:
             yield
-        except (FileNotFoundError, NotADirectoryError):
-            raise self._not_found(path) from None
         except OSError as error:
             raise self._refused(path, error) from error
+
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[None]:
+        with self._translated(path):
+            try:
+                yield
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._not_found(path) from None
 
     def _refused(self, path: Path, error: OSError) -> StorageError:
         where = f"The storage {self.name} cannot use {path}: {error.strerror}."
@@ -206,6 +212,8 @@ class LocalStorage:
                 return StorageError(
                     f"{where} A file lies where a folder must be. Move it away, or choose another path."
                 )
+            case errno.ENOENT:
+                return StorageError(f"{where} Something removed it while it was being written. Run the backup again.")
             case errno.ENAMETOOLONG:
                 return StorageError(f"{where} Give the backup or its project a shorter NAME.")
             case _:

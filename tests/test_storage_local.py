@@ -128,6 +128,16 @@ def test_a_file_that_is_too_short_or_too_long_is_found(storage: Storage, root: P
     assert list(root.iterdir()) == []
 
 
+def test_a_file_that_is_removed_while_it_is_written(storage: Storage, root: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield bytes(2 << 20)
+        _unfinished(root).unlink()
+
+    with pytest.raises(StorageError, match="removed it while it was being written"):
+        storage.put("key", chunks())
+    assert keys(storage) == []
+
+
 _PUT_UNTIL_KILLED = """
 import sys, time
 from pathlib import Path
