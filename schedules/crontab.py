@@ -42,7 +42,7 @@ def read() -> bytes:
     """The crontab as it was installed, byte for byte; empty where the user has none."""
     result = _run_crontab("-l")
     if result.returncode == 0:
-        return result.stdout
+        return _exact(result.stdout)
     # Both Debian's cron and cronie exit with 1 for everything; only these words tell "none" from "cannot be read".
     if result.returncode == 1 and not result.stdout and b"no crontab for " in result.stderr:
         return b""
@@ -84,9 +84,28 @@ def apply(edit: Callable[[bytes], bytes]) -> Change:
     return change
 
 
+def _exact(listed: bytes) -> bytes:
+    r"""The bytes of the crontab that ``crontab -l`` showed as ``listed``.
+
+    Debian's (3.0pl1-162) shows a carriage return as ``\r`` and a backspace as ``\b``, just as it shows these characters
+    where they were written so. Where they appear, ``crontab -e`` is asked too: it hands the true bytes to an editor,
+    which is ``cat`` here, and leaves a crontab alone that its editor did not change.
+    """
+    if b"\\r" not in listed and b"\\b" not in listed:
+        return listed
+    result = _run_crontab("-e")
+    exact = result.stdout
+    if result.returncode == 0 and listed in (exact, exact.replace(b"\r", b"\\r").replace(b"\b", b"\\b")):
+        return exact
+    raise ScheduleError(
+        r"The crontab holds \r or \b, which `crontab -l` shows for control characters too, and `crontab -e` does not "
+        f"tell what stands there: {_said(result)} Nothing was changed."
+    )
+
+
 def _run_crontab(argument: str, text: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "CRONTAB_NOHEADER")}
-    environment["LC_ALL"] = "C"
+    environment |= {"LC_ALL": "C", "VISUAL": "cat", "EDITOR": "cat"}
     try:
         return subprocess.run(
             ["crontab", argument],

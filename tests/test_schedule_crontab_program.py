@@ -11,6 +11,7 @@ from schedules import crontab
 from tests.support.crontab import StandInCrontab
 
 TEXT = b"MAILTO=me\r\n\xff\xfe\n* * * * * job\n"
+AMBIGUOUS = b"# \r \b \\r \\b \\\\r\r\n* * * * * grep '\\bfoo' | printf 'a\\r\\n'\n"
 
 
 def append(text: bytes) -> bytes:
@@ -30,6 +31,23 @@ def test_bytes_go_through_as_they_are(stand_in: StandInCrontab) -> None:
     change = crontab.apply(append)
     assert (change.before, change.after, stand_in.text) == (TEXT, append(TEXT), append(TEXT))
     assert stand_in.writes == 1
+
+
+@pytest.mark.parametrize("is_debian", [True, False])
+def test_control_characters_are_told_from_what_stands_for_them(stand_in: StandInCrontab, is_debian: bool) -> None:
+    if not is_debian:
+        stand_in.list_exactly()
+    stand_in.text = AMBIGUOUS
+    crontab.apply(append)
+    assert (stand_in.text, stand_in.writes) == (append(AMBIGUOUS), 1)
+
+
+def test_where_they_cannot_be_told_nothing_is_written(stand_in: StandInCrontab) -> None:
+    stand_in.text = AMBIGUOUS
+    stand_in.fail_to_edit(b"crontab: no editor here")
+    with pytest.raises(ScheduleError, match=r"shows for control characters too.*no editor here"):
+        crontab.apply(append)
+    assert (stand_in.text, stand_in.writes) == (AMBIGUOUS, 0)
 
 
 def test_a_user_without_a_crontab_gets_one(stand_in: StandInCrontab) -> None:

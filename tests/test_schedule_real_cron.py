@@ -21,8 +21,10 @@ seen.with_suffix(".new").write_text(json.dumps(document))
 seen.with_suffix(".new").rename(seen)
 """
 
+EVERY_BYTE = b"# " + bytes(set(range(256)) - {ord("\n")}) + b"\n"
 FOREIGN = (
-    b"# mine\r\n\nMAILTO=\xff\n  5 0 * * *\t\techo 50\\% %in\n#\n\t\n@yearly true # holdfast:/nowhere/config.yaml\n"
+    b"# mine\r\n# \b \\r \\b\n\nMAILTO=\xff\n"
+    b"  5 0 * * *\t\techo 50\\% %in\n#\n\t\n@yearly true # holdfast:/nowhere/config.yaml\n" + EVERY_BYTE
 )
 
 
@@ -72,6 +74,7 @@ def test_sync_and_remove_leave_every_other_byte(user: CronUser, python: Path, ho
     assert user.crontab == FOREIGN
 
 
+@pytest.mark.slow
 def test_cron_runs_a_line_that_sync_installed(user: CronUser, python: Path, holdfast: Path) -> None:
     main(user, python, holdfast)
     with cron_daemon() as cron:

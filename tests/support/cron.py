@@ -71,9 +71,12 @@ class CronUser:
 
     @property
     def crontab(self) -> bytes | None:
-        """What ``crontab -l`` says; None where there is no crontab."""
-        result = _crontab(self.name, "-l")
-        return result.stdout if result.returncode == 0 else None
+        """The crontab as it was installed, read where cron keeps it; None where there is none.
+
+        Not by ``crontab -l``, which shows some bytes as others: below the three lines that Debian's crontab(1) adds.
+        """
+        file = _SPOOL / self.name
+        return file.read_bytes().split(b"\n", 3)[3] if file.exists() else None
 
     def install(self, text: bytes) -> str:
         """Install a crontab by the program itself; what it complained of, "" where it took it."""

@@ -1,6 +1,7 @@
 """A stand-in for crontab(1): it keeps its crontab in a file, counts what it was asked, and fails on demand.
 
-It refuses what Debian's refuses: a last line without a newline, and more than 10,000 lines.
+It refuses what Debian's refuses: a last line without a newline, and more than 10,000 lines. As Debian's, it lists
+carriage returns and backspaces as ``\\r`` and ``\\b``, and hands the true bytes to an editor.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_PROGRAM = """#!/bin/sh
+_PROGRAM = r"""#!/bin/sh
 PATH=/usr/bin:/bin
 cd '{folder}' || exit 99
 case "$1" in
@@ -18,7 +19,12 @@ case "$1" in
     [ -e "$changed" ] && mv "$changed" crontab
     if [ -e list-error ]; then cat list-output; cat list-error >&2; exit "$(cat list-code)"; fi
     if [ ! -e crontab ]; then echo 'no crontab for tester' >&2; exit 1; fi
-    exec cat crontab ;;
+    if [ -e lists-exactly ]; then exec cat crontab; fi
+    LC_ALL=C exec sed 's/\r/\\r/g; s/\x08/\\b/g' crontab ;;
+-e)
+    if [ -e edit-error ]; then cat edit-error >&2; exit 1; fi
+    [ -e crontab ] || : >crontab
+    $VISUAL crontab ;;
 -)
     cat >new
     if [ -e write-error ]; then cat write-error >&2; exit 1; fi
@@ -64,6 +70,13 @@ class StandInCrontab:
     def fail_to_list(self, code: int, error: bytes, output: bytes = b"") -> None:
         for name, content in (("error", error), ("output", output), ("code", str(code).encode())):
             (self._folder / f"list-{name}").write_bytes(content)
+
+    def fail_to_edit(self, error: bytes) -> None:
+        (self._folder / "edit-error").write_bytes(error)
+
+    def list_exactly(self) -> None:
+        """As cronie's does, not Debian's."""
+        (self._folder / "lists-exactly").touch()
 
     def fail_to_write(self, error: bytes) -> None:
         (self._folder / "write-error").write_bytes(error)
