@@ -211,8 +211,14 @@ class OpenContent(Protocol):
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes; fewer only where the file ends now. Raises OSError."""
 
+    def is_hole(self, offset: int, length: int) -> bool:
+        """Whether the file has nothing but a hole in this part now, so that its zeros need not be read."""
+
     def close(self) -> str | None:
-        """Release it. The answer says how the file changed since it was opened (``"grew"`` …), or is None."""
+        """Release it. The answer says how the file changed since it was listed (``"grew"`` …), or is None.
+
+        Raises OSError where that cannot be known; it is released all the same.
+        """
 
 
 class SeekableContent(ABC):
@@ -221,8 +227,8 @@ class SeekableContent(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def open(self) -> OpenContent:
-        """Raises OSError (FileNotFoundError where it has vanished)."""
+    def open(self, length: int) -> OpenContent:
+        """For its first ``length`` bytes. Raises OSError (FileNotFoundError where it has vanished)."""
 
     @abstractmethod
     def read(self, length: int) -> tuple[bytes, str | None]:

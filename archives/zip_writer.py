@@ -12,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 import zstandard
@@ -82,7 +82,8 @@ class ZipWriter:
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
             for content in self._open_contents:
-                content.close()
+                with suppress(OSError):
+                    content.close()
 
     # --- what is done, in the order of the archive ---
 
@@ -110,20 +111,20 @@ class ZipWriter:
 
     def _plan_file(self, member: Member, content: SeekableContent, executor: ThreadPoolExecutor) -> Iterator[Step]:
         try:
-            opened = content.open()
+            opened = content.open(member.size)
         except OSError as error:
             self._on_note(Note.of_error(member.path, error))
             return
         self._open_contents.add(opened)
         large = self._large(member, zip64=member.size >= _ZIP64_FROM)
         yield lambda: self._begin(large)
-        holes = _Holes(member.data_extents)
+        is_sparse = member.data_extents is not None
         zeros: Future[PackedBlock] | None = None
         for offset in range(0, member.size, BLOCK_SIZE):
             if large.ended:
                 break
             length = min(BLOCK_SIZE, member.size - offset)
-            if length == BLOCK_SIZE and holes.cover(offset, length):
+            if is_sparse and length == BLOCK_SIZE and opened.is_hole(offset, length):
                 # The zeros of a hole are packed once: a sparse terabyte costs no more than writing what it packs to.
                 zeros = zeros or executor.submit(pack_data_block, bytes(BLOCK_SIZE), self._codec)
                 yield self._plan_block(large, zeros, length)
@@ -184,18 +185,19 @@ class ZipWriter:
 
     def _end_file(self, large: _LargeMember, opened: OpenContent) -> Iterator[bytes]:
         self._open_contents.discard(opened)
-        change = opened.close()
-        if change is not None and large.entry.note is None:
-            large.entry.note = change
-            self._on_note(Note(NoteKind.CHANGED, large.entry.member.path, change))
+        path = large.entry.member.path
+        try:
+            change = opened.close()
+            note = Note(NoteKind.CHANGED, path, change) if change is not None else None
+        except OSError as error:
+            note = Note(NoteKind.UNREADABLE, path, f"how it changed cannot be known ({error.strerror})")
+        if note is not None and large.entry.note is None:
+            large.entry.note = note.reason
+            self._on_note(note)
         yield from self._end(large)
 
     def _end(self, large: _LargeMember) -> Iterator[bytes]:
-        entry = large.entry
-        end = self._codec.stream_end
-        if not entry.size and not end:
-            # An empty Zstandard stream still needs a frame; an empty stored one packs to nothing.
-            end = self._codec.pack_block(b"")
+        entry, end = large.entry, self._codec.stream_end
         entry.packed_size += len(end)
         entry.blocks = large.blocks
         self._add(entry)
@@ -237,21 +239,6 @@ class _CentralDirectory:
     def _compress(self) -> None:
         self._compressed.append(self._compressor.compress(b"".join(self._records)))
         self._records.clear()
-
-
-class _Holes:
-    """Which parts of a sparse file hold no data. Asked for offsets in rising order."""
-
-    def __init__(self, data_extents: tuple[tuple[int, int], ...] | None) -> None:
-        self._dense = data_extents is None
-        self._extents = deque(data_extents or ())
-
-    def cover(self, offset: int, length: int) -> bool:
-        if self._dense:
-            return False
-        while self._extents and sum(self._extents[0]) <= offset:
-            self._extents.popleft()
-        return not self._extents or self._extents[0][0] >= offset + length
 
 
 def _look_ahead(steps: Iterator[Step], count: int) -> Iterator[Step]:
