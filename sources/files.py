@@ -8,15 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from errors import SourceError
 from hosts.local import LocalHost
 from model import FileSource, Member, MemberKind, Note, NoteKind
+from sources.exclusion import Exclusion
 from utils import printable
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 # The first bytes of a valid CACHEDIR.TAG: https://bford.info/cachedir/
 _CACHE_TAG_NAME = b"CACHEDIR.TAG"
@@ -38,8 +35,8 @@ class FileWalk:
         self._host = host
         self._note = note
         self._hard_links: dict[tuple[int, int], bytes] = {}
-        self._pseudo_mount_points = host.pseudo_mount_points()
-        self._exclude = _compile(source.exclude)
+        self._pseudo_devices = host.pseudo_devices()
+        self._exclude = Exclusion(source.exclude) if source.exclude else None
         self._markers = tuple(os.fsencode(name) for name in source.exclude_if_present)
 
     def members(self) -> Iterator[Member]:
@@ -56,7 +53,7 @@ class FileWalk:
         roots: dict[bytes, os.stat_result] = {}
         missing = []
         for text in self._source.paths:
-            path = os.path.normpath(os.fsencode(text))
+            path = b"/" + os.path.normpath(os.fsencode(text)).lstrip(b"/")  # normpath() keeps two slashes (POSIX)
             try:
                 status = self._host.lstat(path)
                 roots[path] = status
@@ -88,9 +85,11 @@ class FileWalk:
                 stack.pop()
                 continue
             path = entry.path
-            if path in roots or (self._exclude and _matches(self._exclude, root, entry)):
+            if path in roots:
                 continue
             try:
+                if self._exclude is not None and self._exclude.covers(root, entry):
+                    continue
                 entry_status = entry.stat(follow_symlinks=False)
             except OSError as error:
                 self._note_error(path, error)
@@ -108,33 +107,38 @@ class FileWalk:
         except OSError as error:
             self._note_error(path, error)
             return iter(())
-        reason = self._reason_to_leave_out(path, entries)
+        reason = self._reason_to_leave_out(entries)
         if reason is not None:
             self._note(Note(NoteKind.LEFT_OUT, path[1:], reason))
             return iter(())
         return iter(entries)
 
-    def _reason_to_leave_out(self, path: bytes, entries: list[os.DirEntry[bytes]]) -> str | None:
+    def _reason_to_leave_out(self, entries: list[os.DirEntry[bytes]]) -> str | None:
         if not (self._markers or self._source.exclude_caches):
             return None
-        names = {entry.name for entry in entries}
+        by_name = {entry.name: entry for entry in entries}
         for marker in self._markers:
-            if marker in names:
+            if marker in by_name:
                 return f"it holds {printable(marker)} (EXCLUDE_IF_PRESENT)"
-        if self._source.exclude_caches and _CACHE_TAG_NAME in names:
-            try:
-                start = self._host.read_start(os.path.join(path, _CACHE_TAG_NAME), len(_CACHE_TAG_SIGNATURE))
-            except OSError:
-                return None
-            if start == _CACHE_TAG_SIGNATURE:
-                return "it holds a CACHEDIR.TAG (EXCLUDE_CACHES)"
+        tag = by_name.get(_CACHE_TAG_NAME) if self._source.exclude_caches else None
+        if tag is not None and self._is_cache_tag(tag):
+            return "it holds a CACHEDIR.TAG (EXCLUDE_CACHES)"
         return None
+
+    def _is_cache_tag(self, entry: os.DirEntry[bytes]) -> bool:
+        try:
+            return (
+                entry.is_file(follow_symlinks=False)
+                and self._host.read_start(entry.path, len(_CACHE_TAG_SIGNATURE)) == _CACHE_TAG_SIGNATURE
+            )
+        except OSError:
+            return False
 
     def _enters(self, path: bytes, status: os.stat_result, root_status: os.stat_result) -> bool:
         if self._source.one_file_system and status.st_dev != root_status.st_dev:
             self._note(Note(NoteKind.LEFT_OUT, path[1:], "it is on another file system (ONE_FILE_SYSTEM)"))
             return False
-        if path in self._pseudo_mount_points:
+        if status.st_dev in self._pseudo_devices and status.st_dev != root_status.st_dev:
             self._note(Note(NoteKind.LEFT_OUT, path[1:], "it is a view of the kernel, not stored data"))
             return False
         return True
@@ -185,18 +189,5 @@ class FileWalk:
         self._note(Note.of_error(path[1:], error))
 
 
-def _matches(patterns: GitIgnoreSpec, root: bytes, entry: os.DirEntry[bytes]) -> bool:
-    relative = os.fsdecode(entry.path[len(root.rstrip(b"/")) + 1 :])
-    return patterns.match_file(relative + "/" if entry.is_dir(follow_symlinks=False) else relative)
-
-
 def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
-
-
-def _compile(patterns: tuple[str, ...]) -> GitIgnoreSpec | None:
-    if not patterns:
-        return None
-    from pathspec import GitIgnoreSpec
-
-    return GitIgnoreSpec.from_lines(patterns)
