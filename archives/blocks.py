@@ -30,6 +30,11 @@ _SLICE = 4096
 DEFLATE_END = b"\x03\x00"
 """An empty, final block with the fixed codes (RFC 1951, 3.2.6)."""
 
+ZSTANDARD_END = bytes.fromhex("28b52ffd2000010000")
+"""An empty frame (RFC 8878, 3.1.1). Without it libarchive 3.6 finds no end where the content fills its buffer."""
+
+_LIBARCHIVE_BUFFER_SIZE = 128 << 10
+
 crc32 = isal_zlib.crc32
 
 
@@ -67,16 +72,19 @@ class DeflateCodec:
 
 
 class ZstandardCodec:
-    """Zstandard, levels 1 to 19. Fewer programs can open it in a ZIP: 7-Zip, libarchive and Python 3.14, not unzip."""
+    """Zstandard, levels 1 to 19. Fewer programs can open it in a ZIP: 7-Zip and libarchive, not unzip.
+
+    Python 3.14 opens members of one block only: it stops at the end of the first frame (cpython#154481).
+    """
 
     method = METHOD_ZSTD
-    stream_end = b""
+    stream_end = ZSTANDARD_END
 
     def __init__(self, level: int) -> None:
         self._level = level
         self._local = threading.local()
 
-    def pack(self, data: bytes) -> bytes:
+    def pack_block(self, data: bytes) -> bytes:
         compressor = getattr(self._local, "compressor", None)
         if compressor is None:
             import zstandard
@@ -84,7 +92,9 @@ class ZstandardCodec:
             compressor = self._local.compressor = zstandard.ZstdCompressor(level=self._level)
         return bytes(compressor.compress(data))
 
-    pack_block = pack
+    def pack(self, data: bytes) -> bytes:
+        packed = self.pack_block(data)
+        return packed if len(data) % _LIBARCHIVE_BUFFER_SIZE else packed + ZSTANDARD_END
 
 
 class StoreCodec:
@@ -108,16 +118,18 @@ def codec_for(compression: Compression) -> BlockCodec:
 
 
 def unpack_block(method: int, packed: bytes, size: int) -> bytes:
-    """The content of one block, or of one small member, of ``size`` bytes. Raises DamagedArchiveError."""
+    """The content of one block, or of one small member, of ``size`` bytes. Raises DamagedArchiveError.
+
+    No more than ``size`` bytes are unpacked, whatever the packed data claims to hold.
+    """
     try:
         if method == METHOD_STORE:
             data = packed
         elif method == METHOD_DEFLATE:
-            # The end is added because a block that is not the last has none, and the decoder wants one.
-            data = igzip_lib.decompress(packed + DEFLATE_END, igzip_lib.DECOMP_DEFLATE, 15, max(size, 1))
+            data = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE).decompress(packed, size + 1)
         else:
             data = _unpack_zstandard(packed, size)
-    except (igzip_lib.IsalError, EOFError, ValueError) as error:  # type: ignore[misc]  # its stub declares no class
+    except (igzip_lib.IsalError, EOFError, ValueError, OverflowError) as error:  # type: ignore[misc]  # its stub declares no class
         raise DamagedArchiveError(f"packed data is damaged ({error})") from None
     if len(data) != size:
         raise DamagedArchiveError(f"packed data gave {len(data)} bytes where {size} were expected")
@@ -162,7 +174,10 @@ def _unpack_zstandard(packed: bytes, size: int) -> bytes:
     import zstandard
 
     try:
-        return bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1)))
+        # The decoder would allocate what the frame claims to hold.
+        if zstandard.frame_content_size(packed) != size:
+            raise ValueError(f"its frame is not one of {size} bytes")
+        return bytes(zstandard.ZstdDecompressor().decompress(packed))
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from None
 

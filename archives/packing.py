@@ -43,9 +43,12 @@ def pack_batch(members: Sequence[Member], codec: BlockCodec) -> PackedBatch:
             continue
         if change is not None:
             notes.append(Note(NoteKind.CHANGED, member.path, change))
-        method, packed = codec.method, codec.pack(content) if content else b""
-        if len(packed) >= len(content):
-            method, packed = METHOD_STORE, content
+        method, packed = METHOD_STORE, content
+        # libarchive opens no link whose target is packed with Zstandard.
+        if content and member.kind is not MemberKind.SYMLINK:
+            smaller = codec.pack(content)
+            if len(smaller) < len(content):
+                method, packed = codec.method, smaller
         entry = Entry(member, method, len(content), len(packed), crc32(content), offset, note=change)
         header = local_header(entry)
         entry.header_size = len(header)

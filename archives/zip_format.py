@@ -211,9 +211,12 @@ def ns_of_filetime(ticks: int) -> int:
 
 
 def _common_extra(member: Member) -> bytes:
-    """Owner and exact time. A time beyond the 32 bits of 0x5455 (1901 to 2038) goes into the 64 bits of 0x000A."""
+    """Owner and exact time. A time before 1970 or after 2038 goes into the 64 bits of 0x000A.
+
+    0x5455 could hold one from 1901 on, but 7-Zip and libarchive take its 32 bits for unsigned: 1969 would be 2106.
+    """
     seconds = member.modified_ns // 1_000_000_000
-    if -0x80000000 <= seconds <= 0x7FFFFFFF:
+    if 0 <= seconds <= 0x7FFFFFFF:
         extra = _TIMESTAMP_FIELD.pack(EXTRA_TIMESTAMP, 5, 1, seconds)
     else:
         ticks = min(max(member.modified_ns // 100 + _FILETIME_EPOCH, 0), 0x7FFFFFFFFFFFFFFF)
