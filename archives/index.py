@@ -30,6 +30,10 @@ _HEADER = {"format": FORMAT, "version": VERSION}
 _ZSTANDARD_LEVEL = 3
 _MEMORY_LIMIT = 16 << 20
 
+_PIECE_SIZE = 4 << 10
+# A member has some eight characters for each MiB: this is one of 30 TB.
+_LONGEST_LINE = 256 << 20
+
 
 class IndexWriter:
     """Collects the lines of an index, compressed; 16 MiB in memory, what is more in a file in ``spool_directory``."""
@@ -110,19 +114,36 @@ def read_index(chunks: Iterable[bytes]) -> Iterator[Entry]:
             )
         for line in lines:
             yield _decode_entry(json.loads(line))
-    except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (
+        zstandard.ZstdError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise DamagedArchiveError(f"the index is damaged ({type(error).__name__}: {error})") from None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     rest = b""
-    for chunk in chunks:
-        rest += decompressor.decompress(chunk)
+    for piece in _pieces(chunks):
+        rest += decompressor.decompress(piece)
         *complete, rest = rest.split(b"\n")
         yield from complete
+        if len(rest) > _LONGEST_LINE:
+            raise DamagedArchiveError("the index has a line that is longer than any honest one")
     if rest or not decompressor.eof:
         raise DamagedArchiveError("the index ends in the middle of a line")
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in small pieces: each is unpacked at once, and Zstandard can pack 128 KiB into 4 bytes."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _PIECE_SIZE):
+            yield chunk[start : start + _PIECE_SIZE]
 
 
 def _decode_entry(line: dict[str, Any]) -> Entry:
@@ -145,7 +166,7 @@ def _decode_entry(line: dict[str, Any]) -> Entry:
         else None,
         data_extents=tuple((int(offset), int(length)) for offset, length in extents) if extents is not None else None,
     )
-    return Entry(
+    entry = Entry(
         member=member,
         method=int(line["method"]),
         offset=int(line["offset"]),
@@ -156,6 +177,9 @@ def _decode_entry(line: dict[str, Any]) -> Entry:
         blocks=array("I", line.get("blocks", ())),
         note=line.get("note"),
     )
+    if min(entry.size, entry.packed_size, entry.offset, entry.header_size) < 0:
+        raise ValueError("a size or an offset is negative")
+    return entry
 
 
 def _encode_path(path: bytes, key: str) -> tuple[str, dict[str, Any]]:

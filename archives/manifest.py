@@ -139,7 +139,7 @@ class Manifest:
                 notes=NoteList(dict(document["notes"]["counts"]), list(document["notes"]["first"])),
                 made_by=str(document["made_by"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DamagedArchiveError(f"the manifest is damaged ({type(error).__name__}: {error})") from None
 
 

@@ -21,7 +21,7 @@ HOW_TO_RESTORE = "HOW-TO-RESTORE.txt"
 _ARCHIVE = ".zip"
 _INDEX = ".index.zst"
 _MANIFEST = ".manifest.json"
-_TIMESTAMP = re.compile(r"-(\d{8}T\d{6}Z)$")
+_TIMESTAMP = re.compile(r"-([0-9]{8}T[0-9]{6}Z)$")
 
 
 @dataclass(frozen=True, slots=True)
