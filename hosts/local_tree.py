@@ -143,14 +143,23 @@ class LocalTree:
         descriptor = os.dup(self._root)
         for part in parts:
             try:
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(part, 0o700, dir_fd=descriptor)
-                below = os.open(part, _DIRECTORY_FLAGS, dir_fd=descriptor)
+                below = _open_part(part, descriptor, make=make)
             finally:
                 os.close(descriptor)
             descriptor = below
         return descriptor
+
+
+def _open_part(part: bytes, folder: int, *, make: bool) -> int:
+    try:
+        return os.open(part, _DIRECTORY_FLAGS, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    # Only now: mkdir(2) locks the parent even where the folder exists, and the other threads make files there.
+    with suppress(FileExistsError):
+        os.mkdir(part, 0o700, dir_fd=folder)
+    return os.open(part, _DIRECTORY_FLAGS, dir_fd=folder)
 
 
 @cache
