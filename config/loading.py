@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +42,7 @@ def _garbage_collection_paused() -> Iterator[None]:
 
 def _load(path: Path, variables: Mapping[str, str], env_file: Path | None) -> Configuration:
     problems = Problems(str(path))
-    # Not resolved: a config below a link such as `current/` keeps its name when the link is moved on.
-    absolute = Path(os.path.normpath(path.absolute()))
+    absolute = _absolute(path)
     root, mode = _read_file(path, problems)
     environment = Environment(variables, absolute.parent, env_file)
     environment.read_file(problems)
@@ -69,6 +67,13 @@ def _load(path: Path, variables: Mapping[str, str], env_file: Path | None) -> Co
         catalog_url=catalog_url if isinstance(catalog_url, Secret) else None,
         warnings=problems.warnings,
     )
+
+
+def _absolute(path: Path) -> Path:
+    """The path without ``..``. Links stay: a config below ``current/`` keeps its name when this link is moved on."""
+    absolute = path.absolute()
+    # After a link, `..` is the parent of where the link leads, so it cannot be taken out of the text.
+    return absolute.parent.resolve() / absolute.name if ".." in absolute.parts else absolute
 
 
 def _read_file(path: Path, problems: Problems) -> tuple[MappingNode, int]:

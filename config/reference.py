@@ -60,7 +60,7 @@ or ` #`. Cron expressions begin with `*` often, so put quotes around them always
 **Lists.** Where a list can stand, one value alone is a list of one.
 
 **Two spellings.** Where a list of maps can stand, each entry can be a map, or each key can have a dash of its own. A
-repeated key then begins the next entry. These two are the same:
+repeated key then begins the next entry, so begin every entry with the same key. These two are the same:
 
 ```yaml
 UPLOAD_TO:                  UPLOAD_TO:
