@@ -7,7 +7,8 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def plan(arguments: argparse.Namespace) -> int:
         f"The crontab holds lines of {owner}, which does not exist any more. `main.py remove --orphaned` removes them."
         for owner in _orphaned_owners(change.before)
     ]
+    warnings += _zone_warnings()
     _report_plan(arguments, configuration, change, warnings)
     return EXIT_FAILED if arguments.check and change.is_change else EXIT_GOOD
 
@@ -161,6 +163,19 @@ def _orphaned_owners(text: bytes) -> list[Path]:
         except OSError:
             continue
     return orphaned
+
+
+def _zone_warnings() -> list[str]:
+    """A sentence where the times that are shown are not the ones by which cron goes."""
+    from schedules.times import local_zone, machine_zone
+
+    here, cron = local_zone(), machine_zone()
+    days_of_both_halves = (utc_now(), utc_now() + timedelta(days=182))
+    if all(day.astimezone(here).utcoffset() == day.astimezone(cron).utcoffset() for day in days_of_both_halves):
+        return []
+    return [
+        f"TZ is set here, so the times are those of {here}. Cron goes by {cron}, unless it was started with this TZ."
+    ]
 
 
 # --- what they print --------------------------------------------------------------------------------------------
@@ -274,21 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=sync)
     commands = parser.add_subparsers(title="commands", metavar="[COMMAND]")
 
-    def add(
-        command: Callable[[argparse.Namespace], int], meaning: str, *examples: tuple[str, str]
-    ) -> argparse.ArgumentParser:
-        subparser = commands.add_parser(
-            command.__name__,
-            help=meaning,
-            description=f"{meaning[0].upper()}{meaning[1:]}.",
-            epilog=command_line.examples_text(examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        command_line.add_common_options(subparser, is_subcommand=True)
-        subparser.set_defaults(command=command)
-        return subparser
-
+    add = partial(_add_command, commands)
     add(
         sync,
         "install or update the schedule (the default); nothing is written where nothing changed",
@@ -313,6 +314,25 @@ def _parser() -> argparse.ArgumentParser:
         ("main.py remove --config /old/config.yaml", "those of one that was moved or deleted"),
         ("main.py remove --orphaned", "those of every configuration that does not exist any more"),
     ).add_argument("--orphaned", action="store_true", help="the lines of every configuration that does not exist")
+    return parser
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    command: Callable[[argparse.Namespace], int],
+    meaning: str,
+    *examples: tuple[str, str],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        command.__name__,
+        help=meaning,
+        description=f"{meaning[0].upper()}{meaning[1:]}.",
+        epilog=command_line.examples_text(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command_line.add_common_options(parser, is_subcommand=True)
+    parser.set_defaults(command=command)
     return parser
 
 

@@ -150,13 +150,14 @@ def _without_repetitions(times: Iterable[datetime]) -> Iterator[datetime]:
 
 @cache
 def local_zone() -> tzinfo:
-    """The zone that cron runs in: ``TZ``, else /etc/localtime, else /etc/timezone, else UTC."""
-    return (
-        _zone_named(os.environ.get("TZ", "").removeprefix(":"))
-        or _zone_of_file(Path("/etc/localtime"))
-        or _zone_named(_first_line(Path("/etc/timezone")))
-        or UTC
-    )
+    """The zone of this process, as ``date`` shows it: ``TZ``, else the machine's."""
+    return _zone_named(os.environ.get("TZ", "").removeprefix(":")) or machine_zone()
+
+
+@cache
+def machine_zone() -> tzinfo:
+    """The zone of a program without ``TZ``, such as cron: /etc/localtime, else /etc/timezone, else UTC."""
+    return _zone_of_file(Path("/etc/localtime")) or _zone_named(_first_line(Path("/etc/timezone"))) or UTC
 
 
 def _zone_named(name: str) -> tzinfo | None:
