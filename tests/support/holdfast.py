@@ -1,0 +1,108 @@
+"""Holdfast as a person or cron runs it: real processes, with a configuration, a storage and a state of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config import load_configuration
+from model import Backup, Configuration
+from tests.support.product_code import ROOT
+
+BACKUP_ID = "shop/files"
+
+
+@dataclass(frozen=True)
+class Holdfast:
+    """One installation in ``folder``: its config.yaml, and beside it ``storage/`` and ``state/``."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def storage(self) -> Path:
+        """The root of the storage LOCAL; the copies of the backup lie in :attr:`copies`."""
+        return self.folder / "storage"
+
+    @property
+    def copies(self) -> Path:
+        return self.storage / BACKUP_ID
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def configure(self, *paths: Path, **keys: object) -> None:
+        """Write a configuration with one backup, ``shop/files``, of these paths. ``keys`` are others of FILE_BACKUP."""
+        backup = {
+            "NAME": "files",
+            "INTERVALS": "0 2 * * *",
+            "FILE_PATH": [str(path) for path in paths],
+            "UPLOAD_TO": [{"STORAGE_NAME": "LOCAL", "PATH": ""}],
+            **keys,
+        }
+        self.folder.mkdir(exist_ok=True)
+        # JSON is YAML too.
+        self.config.write_text(json.dumps({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": [backup]}]}]}))
+        self.config.chmod(0o600)
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "LOCAL_STORAGE_ROOT": str(self.storage), "STATE_DIR": str(self.state)}
+
+    def configuration(self) -> Configuration:
+        """What the processes will load."""
+        return load_configuration(self.config, self.environment())
+
+    def the_backup(self) -> Backup:
+        (backup,) = self.configuration().backups
+        return backup
+
+    def command(self, program: str, *arguments: str | bytes | Path) -> list[str | bytes | Path]:
+        """The argv of ``backup.py`` or ``restore.py``."""
+        return [sys.executable, ROOT / program, "--config", self.config, *arguments]
+
+    def run(self, program: str, *arguments: str | bytes | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run it to its end. ``options`` are those of ``subprocess.run``; ``env`` is added to :meth:`environment`."""
+        environment: Mapping[str, str] = {**self.environment(), **options.pop("env", {})}
+        return subprocess.run(
+            self.command(program, *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            env=environment,
+            **options,
+        )
+
+    def start(self, program: str, *arguments: str | bytes | Path, **options: Any) -> subprocess.Popen[str]:
+        """Start it; its output can be read from the pipes. ``options`` are those of ``subprocess.Popen``."""
+        environment: Mapping[str, str] = {**self.environment(), **options.pop("env", {})}
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen(
+            self.command(program, *arguments), encoding="utf-8", errors="backslashreplace", env=environment, **pipes
+        )
+
+    def back_up(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run the backup now, which must end well."""
+        finished = self.run("backup.py", BACKUP_ID, *options)
+        assert finished.returncode == 0, finished.stderr
+        return finished
+
+    def restore(
+        self, to: Path, *paths: str | bytes, copy: str = BACKUP_ID, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """``restore.py restore``; a path may begin with a dash, and may be an option such as ``--overwrite``."""
+        return self.run("restore.py", "restore", copy, "--to", to, *paths, **options)
+
+    def parts(self, suffix: str) -> list[Path]:
+        """The objects of the backup whose names end so (``.zip``, ``.manifest.json`` …), oldest first."""
+        return sorted(path for path in self.copies.glob("*") if path.name.endswith(suffix))
