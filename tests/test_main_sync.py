@@ -243,7 +243,7 @@ def test_plan_warns_of_settings_and_of_orphans(machine: Machine) -> None:
 def test_plan_warns_of_a_zone_that_cron_does_not_have(machine: Machine) -> None:
     """Kathmandu is a quarter of an hour beside everybody else, and so hardly the zone of this machine."""
     result = machine.main("--config", machine.config, "plan", TZ="Asia/Kathmandu")
-    assert "TZ is set here, so times are those of Asia/Kathmandu" in result.stderr
+    assert "TZ is set here, so the times are those of Asia/Kathmandu" in result.stderr
     assert "NEXT RUNS (Asia/Kathmandu)" in result.stdout
 
 
