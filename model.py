@@ -312,7 +312,7 @@ class RunStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it lies on a storage. ``sha256`` (hex) is None where only a listing was read."""
+    """An object as it lies on a storage. ``sha256`` (hex) is None where the storage knows none."""
 
     key: str
     size: int

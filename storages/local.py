@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import secrets
 import stat
@@ -85,7 +84,7 @@ class LocalStorage:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        return StoredObject(key, file.size, datetime.fromtimestamp(modified, UTC), file.sha256)
+        return StoredObject(key, file.size, datetime.fromtimestamp(modified, UTC))
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         path = self._path(key)
@@ -242,7 +241,6 @@ class _ReadBackFile:
 
     def __init__(self, path: Path) -> None:
         self.size = 0
-        self._sha256 = hashlib.sha256()
         self._segment_start = 0
         self._segment_crc = 0
         self._checks: list[Future[bool]] = []
@@ -256,16 +254,10 @@ class _ReadBackFile:
         self._checker.shutdown(cancel_futures=True)
         os.close(self._descriptor)
 
-    @property
-    def sha256(self) -> str:
-        """Of what was given to :meth:`write`, in hex."""
-        return self._sha256.hexdigest()
-
     def write(self, block: bytes | bytearray) -> None:
         rest = memoryview(block)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
-        self._sha256.update(block)
         self._segment_crc = crc32(block, self._segment_crc)
         self.size += len(block)
         if self.size - self._segment_start >= _SEGMENT_SIZE:

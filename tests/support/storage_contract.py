@@ -58,7 +58,7 @@ class StorageContract:
         stored = storage.put("folder/object", pieces(content, 300_000))
         assert stored.key == "folder/object"
         assert stored.size == size
-        assert stored.sha256 == hashlib.sha256(content).hexdigest()
+        assert stored.sha256 in (None, hashlib.sha256(content).hexdigest())
         assert abs(stored.modified - before) < timedelta(minutes=5)
         assert b"".join(storage.get("folder/object")) == content
         assert storage.stat("folder/object").size == size
@@ -67,7 +67,7 @@ class StorageContract:
         lengths = [0, 1, 3, 70_000, 0, 2_500_000, 1, 1 << 20, 5, 0]
         chunks = [bytes([number]) * length for number, length in enumerate(lengths)]
         stored = storage.put("mixed", iter(chunks))
-        assert stored.sha256 == hashlib.sha256(b"".join(chunks)).hexdigest()
+        assert stored.sha256 in (None, hashlib.sha256(b"".join(chunks)).hexdigest())
         assert b"".join(storage.get("mixed")) == b"".join(chunks)
 
     @pytest.mark.parametrize("key", STRANGE_KEYS)

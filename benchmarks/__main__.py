@@ -1,0 +1,67 @@
+"""Runs the benchmarks and writes docs/benchmarks.md and docs/benchmarks.svg."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmarks import archives, starts
+from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
+from benchmarks.measure import Contender, take_turns
+from benchmarks.report import Table, write_report
+
+_HUGE_COPIES = 10
+_MANY = 1_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="where the corpora and results lie (default: a temporary folder)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each command is timed (default: 3)")
+    parser.add_argument(
+        "--long", action="store_true", help=f"also 20 GB in one file, and {_MANY:,} files (needs 60 GB of disk)"
+    )
+    arguments = parser.parse_args()
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="holdfast-benchmark-"))
+    try:
+        corpora, work = folder / "corpora", folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        small, large = make_small(corpora), make_large(corpora)
+        tables = [
+            archives.packing(small, work, arguments.rounds),
+            archives.packing(large, work, arguments.rounds),
+            archives.restoring(small, work, arguments.rounds),
+            archives.restoring(large, work, arguments.rounds),
+            starts.starting(work, 2 * arguments.rounds + 1),
+        ]
+        if arguments.long:
+            tables.append(_memory([large, make_huge(corpora, large, _HUGE_COPIES), make_many(corpora, _MANY)], work))
+        write_report(tables, archives.REPOSITORY / "docs", archives.peers())
+    finally:
+        if arguments.folder is None:
+            shutil.rmtree(folder)
+
+
+def _memory(corpora: list[Path], work: Path) -> Table:
+    """Peak memory does not follow the size of the data."""
+    rows = []
+    for corpus in corpora:
+        folder = work / f"memory-{corpus.name}"
+        archives.configure(folder, corpus)
+        backup = Contender("Holdfast", archives.holdfast("backup.py", folder, "-q", "bench/corpus"))
+        result = take_turns([backup], 1, lambda: None)["Holdfast"]
+        size, count = size_and_count(corpus)
+        rows.append(
+            (f"{count:,}", f"{size / 1e9:.1f} GB", f"{result.median:.1f}", f"{result.peak_memory[0] / 1e6:.0f} MB")
+        )
+        shutil.rmtree(folder)
+    return Table(
+        "Memory", "One run each, input as it is on the disk.", ("files", "content", "seconds", "peak memory"), rows
+    )
+
+
+if __name__ == "__main__":
+    main()

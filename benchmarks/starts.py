@@ -1,0 +1,66 @@
+"""How long the small commands take: help, an unchanged sync, the overview of a long history."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.archives import REPOSITORY, holdfast
+from benchmarks.measure import Contender, take_turns
+from benchmarks.report import Table
+
+# A crontab(1) that keeps its table in a file, so that nothing of the machine is touched.
+_CRONTAB = """#!/bin/sh
+case "$1" in
+-l) if [ -f "{file}" ]; then cat "{file}"; else echo "no crontab for you" >&2; exit 1; fi ;;
+-) cat > "{file}" ;;
+esac
+"""
+
+
+def starting(work: Path, rounds: int) -> Table:
+    """Small commands as whole processes."""
+    contenders = [
+        Contender('python -c "import argparse"', [sys.executable, "-c", "import argparse"]),
+        Contender("backup.py --help", [sys.executable, str(REPOSITORY / "backup.py"), "--help"]),
+    ]
+    for count in (10, 2000):
+        folder = work / f"sync-{count}"
+        environment = _installed(folder, count)
+        contenders.append(
+            Contender(
+                f"main.py sync, unchanged, {count:,} backups",
+                holdfast("main.py", folder, "sync"),
+                environment=environment,
+            )
+        )
+    results = take_turns(contenders, rounds, lambda: None)
+    return Table(
+        "Starting",
+        "Each of the 2,000 (and 10) backups has two intervals. The crontab is a stand-in program.",
+        ("command", "seconds", "peak memory"),
+        [(r.name, f"{r.median:.3f}", f"{max(r.peak_memory) / 1e6:.0f} MB") for r in results.values()],
+    )
+
+
+def _installed(folder: Path, count: int) -> dict[str, str]:
+    """A configuration of so many backups whose schedule is installed; the environment that leads to its crontab."""
+    (folder / "bin").mkdir(parents=True)
+    crontab = folder / "bin" / "crontab"
+    crontab.write_text(_CRONTAB.format(file=folder / "table"))
+    crontab.chmod(0o755)
+    backups = "".join(
+        f"          - NAME: backup-{number}\n"
+        f'            INTERVALS: ["{number % 60} 2 * * *", "{number % 60} 14 * * 1-5"]\n'
+        f"            FILE_PATH: /srv/project/{number}\n"
+        "            UPLOAD_TO: {STORAGE_NAME: LOCAL, PATH: backups}\n"
+        for number in range(count)
+    )
+    (folder / "config.yaml").write_text(f"PROJECTS:\n  - NAME: bench\n    BACKUPS:\n      - FILE_BACKUP:\n{backups}")
+    environment = {"PATH": f"{crontab.parent}:{os.environ['PATH']}"}
+    subprocess.run(
+        holdfast("main.py", folder, "sync"), env=os.environ | environment, check=True, stdout=subprocess.DEVNULL
+    )
+    return environment
