@@ -11,6 +11,7 @@ file, and a reader that knows where the blocks lie can unpack them in parallel o
 from __future__ import annotations
 
 import functools
+import struct
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ BLOCK_SIZE = 1 << 20
 """1 MiB: ISA-L's ratio is within 0.1% of that with 4 MiB blocks (measured), and every block in flight costs memory."""
 
 _SLICE = 4096
+_STORED_BLOCK_SIZE = 0xFFFF
 
 DEFLATE_END = b"\x03\x00"
 """An empty, final block with the fixed codes (RFC 1951, 3.2.6)."""
@@ -68,7 +70,18 @@ class DeflateCodec:
         compressor = getattr(self._local, "compressor", None)
         if compressor is None:
             compressor = self._local.compressor = isal_zlib.compressobj(self._level, isal_zlib.DEFLATED, -15)
-        return bytes(compressor.compress(data) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
+        packed = bytes(compressor.compress(data) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
+        # Level 0 of ISA-L makes random data a fifth larger.
+        return packed if len(packed) < len(data) else _stored_blocks(data)
+
+
+def _stored_blocks(data: bytes) -> bytes:
+    """Deflate without compression (RFC 1951, 3.2.4): it ends on a byte, and grows by 5 bytes in 65,535."""
+    parts = []
+    for start in range(0, len(data), _STORED_BLOCK_SIZE):
+        part = data[start : start + _STORED_BLOCK_SIZE]
+        parts += (struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF), part)
+    return b"".join(parts)
 
 
 class ZstandardCodec:
@@ -122,6 +135,8 @@ def unpack_block(method: int, packed: bytes, size: int) -> bytes:
 
     No more than ``size`` bytes are unpacked, whatever the packed data claims to hold.
     """
+    if size > BLOCK_SIZE:
+        raise DamagedArchiveError(f"a block of {size} bytes was never packed")
     try:
         if method == METHOD_STORE:
             data = packed
@@ -129,7 +144,7 @@ def unpack_block(method: int, packed: bytes, size: int) -> bytes:
             data = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE).decompress(packed, size + 1)
         else:
             data = _unpack_zstandard(packed, size)
-    except (igzip_lib.IsalError, EOFError, ValueError, OverflowError) as error:  # type: ignore[misc]  # its stub declares no class
+    except (igzip_lib.IsalError, EOFError, ValueError) as error:  # type: ignore[misc]  # its stub declares no class
         raise DamagedArchiveError(f"packed data is damaged ({error})") from None
     if len(data) != size:
         raise DamagedArchiveError(f"packed data gave {len(data)} bytes where {size} were expected")
@@ -174,7 +189,7 @@ def _unpack_zstandard(packed: bytes, size: int) -> bytes:
     import zstandard
 
     try:
-        # The decoder would allocate what the frame claims to hold.
+        # The decoder would allocate whatever the frame claims to hold.
         if zstandard.frame_content_size(packed) != size:
             raise ValueError(f"its frame is not one of {size} bytes")
         return bytes(zstandard.ZstdDecompressor().decompress(packed))
