@@ -106,7 +106,7 @@ one). A name that is set to nothing counts as absent. The storages `LOCAL`, `S3`
 def reference() -> str:
     """The page as Markdown."""
     parts = [_INTRODUCTION, *(_section(section) for section in sections()), _ENVIRONMENT]
-    rows = [f"| `{name.name}` | {name.doc} Example: `{name.example}` | {name.default} |\n" for name in ENVIRONMENT]
+    rows = [f"| `{name.name}` | {name.doc}{_example(name.example)} | {name.default} |\n" for name in ENVIRONMENT]
     return "\n".join(parts) + "".join(rows)
 
 
@@ -123,11 +123,15 @@ def _section(section: Section) -> str:
 
 def _row(key: Key, section: Section) -> str:
     names = " or ".join(f"`{spelling}`" for spelling in key.spellings)
-    example = "" if key.example in ("[]", "{}") else f" Example: `{key.name}: {key.example}`"
+    example = "" if key.example in ("[]", "{}") else _example(f"{key.name}: {key.example}")
     absence = "an error" if key.required else key.default or "nothing"
     if key.required and section.takes_defaults and key.name in DEFAULTS.by_spelling:
         absence = "what `DEFAULTS` says, else an error"
     return f"| {names} | {_value(key)} | {key.doc}{example} | {absence} |".replace("\n", " ")
+
+
+def _example(text: str) -> str:
+    return f" Example: `{text}`" if text else ""
 
 
 def _value(key: Key) -> str:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from config.intervals import NICKNAMES, check_interval
 from config.shapes import Scalar
@@ -86,11 +87,19 @@ def _marker(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def _pattern(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     if "\n" in text or "\0" in text:
         raise ValueError("must be one line: write each pattern as an entry of the list")
+    # Few configurations have a pattern, and all would pay for the import (33 ms).
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([text])
+    except (ValueError, re.error):
+        raise ValueError("must be a pattern as in .gitignore: `!`, `\\` or a range in brackets is left open") from None
     return text
 
 

@@ -49,7 +49,9 @@ def _storage_names() -> Iterator[EnvironmentName]:
         for key in section.keys:
             if key.environment and isinstance(key.shape, Scalar):
                 default = key.environment_default or key.default or f"none: {storage} cannot be used"
-                yield EnvironmentName(key.environment, key.shape, f"{storage}: {key.doc}", key.example, default)
+                # The example of a secret is a variable, and variables mean nothing in .env.
+                example = "" if key.is_secret else key.example
+                yield EnvironmentName(key.environment, key.shape, f"{storage}: {key.doc}", example, default)
 
 
 ENVIRONMENT = (*_storage_names(), STATE_DIR, CATALOG_URL, MAX_FILES_COUNT)

@@ -182,6 +182,8 @@ def _about_brackets(problem: str, place: _Place) -> tuple[Position, str] | None:
             f"Add `{closing}`, or a comma between its entries."
         )
         return place.position, message
+    if problem == "did not find expected node content" and not place.character.strip():
+        return place.position, "The file ends or a line ends where a value must stand. Is a bracket above not closed?"
     if problem == "did not find expected node content":
         return place.position, f"A value cannot begin with `{place.character}`. {_QUOTES_NEEDED}, or remove it."
     return None

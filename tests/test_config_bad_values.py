@@ -299,6 +299,21 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ),
     ("an empty pattern", file_backup(EXCLUDE='""'), ["8:22: EXCLUDE must not be empty."]),
     (
+        "a pattern that is only an exclamation mark",
+        file_backup(EXCLUDE='"!"'),
+        ["8:22: EXCLUDE must be a pattern as in .gitignore: `!`, `\\` or a range in brackets is left open."],
+    ),
+    (
+        "a pattern that ends in a backslash",
+        file_backup(EXCLUDE="['a\\']"),
+        ["8:23: EXCLUDE must be a pattern as in .gitignore: `!`, `\\` or a range in brackets is left open."],
+    ),
+    (
+        "a pattern with a range that runs backwards",
+        file_backup(EXCLUDE='"[z-a]"'),
+        ["8:22: EXCLUDE must be a pattern as in .gitignore: `!`, `\\` or a range in brackets is left open."],
+    ),
+    (
         "two patterns in one text",
         file_backup(EXCLUDE='"*.tmp\\ncache/"'),
         ["8:22: EXCLUDE must be one line: write each pattern as an entry of the list."],

@@ -184,6 +184,11 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         ["3:5: The `{` of line 2, column 5 is not closed before this. Add `}`, or a comma between its entries."],
     ),
     (
+        "an end where a value must stand",
+        "PROJECTS: [{NAME: shop},\n",
+        ["2:1: The file ends or a line ends where a value must stand. Is a bracket above not closed?"],
+    ),
+    (
         "a closing bracket alone",
         "PROJECTS: ]\n",
         ["1:11: A value cannot begin with `]`. Put quotes around the whole value, or remove it."],

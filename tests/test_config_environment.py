@@ -244,6 +244,15 @@ def test_files_with_secrets_that_every_user_can_read_are_named(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "is_there"), [("a", 1), ("${A}", 0), ("${A:-}${B}", 0), ("${A:-b}", 1), ("a${A}", 1)]
+)
+def test_a_secret_is_in_the_file_where_part_of_it_is_written_out(written: str, is_there: int, tmp_path: Path) -> None:
+    path = write(tmp_path, db_backup(DB_INFO=f"{{NAME: shop, PASSWORD: '{written}'}}"))
+    path.chmod(0o644)
+    assert len(load_configuration(path, {"A": "1", "B": "2"}).warnings) == is_there
+
+
 def test_files_without_secrets_may_be_read_by_every_user(tmp_path: Path) -> None:
     path = write(tmp_path, file_backup(FILE_PATH="${A}"), env="A=/srv\n")
     path.chmod(0o644)
