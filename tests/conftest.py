@@ -11,10 +11,13 @@ import re
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+import utils
 
 REFUSING_CRONTAB = """\
 #!/bin/sh
@@ -64,6 +67,14 @@ def enter_safe_home() -> Path:
     ):
         os.environ[f"XDG_{name}_HOME"] = str(home / folder)
     return home
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets() -> Iterator[None]:
+    """What one test calls a secret (":" in one of them) must not be taken out of the output of the next."""
+    before = set(utils._secrets)
+    yield
+    utils._secrets.intersection_update(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
