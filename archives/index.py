@@ -30,7 +30,7 @@ _HEADER = {"format": FORMAT, "version": VERSION}
 _ZSTANDARD_LEVEL = 3
 _MEMORY_LIMIT = 16 << 20
 
-_PIECE_SIZE = 4 << 10
+_PIECE_SIZE = 1 << 10
 # A member has some eight characters for each MiB: this is one of 30 TB.
 _LONGEST_LINE = 256 << 20
 
