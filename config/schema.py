@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from config import scalars
 from config.shapes import Key, ListOf, MapOf, MapsOf, Section, Variants
+from model import Compression
 
 
 def _variants(
@@ -246,7 +247,7 @@ COMPRESSION = Section(
             scalars.whole_number(0, 19),
             "Higher is smaller and slower: 0 to 3 for `deflate`, 1 to 19 for `zstd`, none for `store`.",
             "3",
-            default="2 for `deflate`, 3 for `zstd`",
+            default=f"{Compression().level} for `deflate`, 3 for `zstd`",
         ),
     ),
 )
@@ -313,7 +314,7 @@ _COMPRESSION = Key(
     MapOf(COMPRESSION),
     "How the archive is packed.",
     "{METHOD: zstd, LEVEL: 3}",
-    default="`deflate`, level 2",
+    default=f"`deflate`, level {Compression().level}",
 )
 _ENABLED = Key(
     "ENABLED", scalars.YES_NO, "`no` takes it out of the schedule; what was stored stays.", "no", default="yes"

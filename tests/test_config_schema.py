@@ -26,11 +26,15 @@ VARIABLES = dict.fromkeys(("SHOP_DB_PASSWORD", "SSH_PASSWORD", "MY_SECRET_KEY", 
 
 
 def test_the_json_schema_beside_the_code_is_of_this_code() -> None:
-    assert (ROOT / "config.schema.json").read_text() == json.dumps(json_schema(), indent=2) + "\n"
+    assert (ROOT / "config.schema.json").read_text() == json.dumps(json_schema(), indent=2) + "\n", (
+        "run: python main.py schema > config.schema.json"
+    )
 
 
 def test_the_reference_page_is_of_this_code() -> None:
-    assert (ROOT / "docs" / "config.md").read_text() == reference()
+    assert (ROOT / "docs" / "config.md").read_text() == reference(), (
+        "run: python -c 'from config.reference import reference; print(reference(), end=\"\")' > docs/config.md"
+    )
 
 
 def test_env_sample_lists_every_name_and_no_other() -> None:
