@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "progress": {*COMMON, "command_line"},
     "main": COMMAND,
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
-    "restore": {*COMMAND, "catalog"},
+    "restore": {*COMMAND, "archives"},  # for the annotation of what `show` prints
 }
 
 # For each library, the only folders or files that may import it.
