@@ -41,7 +41,7 @@ PLACES = {
     "dotenv": ("config/",),
     "crontab": ("schedules/",),
     "cronsim": ("config/", "schedules/"),
-    "pathspec": ("sources/",),
+    "pathspec": ("config/", "sources/"),
     "isal": ("archives/", "storages/local.py"),
     "zstandard": ("archives/",),
     "sqlalchemy": ("catalog/",),
