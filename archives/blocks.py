@@ -77,7 +77,7 @@ class DeflateCodec:
 
 def _stored_blocks(data: bytes) -> bytes:
     """Deflate without compression (RFC 1951, 3.2.4): it ends on a byte, and grows by 5 bytes in 65,535."""
-    parts = []
+    parts: list[bytes] = []
     for start in range(0, len(data), _STORED_BLOCK_SIZE):
         part = data[start : start + _STORED_BLOCK_SIZE]
         parts += (struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF), part)
