@@ -6,9 +6,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,9 @@ EXAMPLES = (
     ("backup.py --all", "run everything that is enabled"),
     ("backup.py --all --dry-run", "say what would be read and where it would go"),
 )
+
+# A clock that is set back a little just as cron starts a line must not make it the line of the day before.
+_CLOCK_SLACK = timedelta(seconds=30)
 
 # The worst outcome decides the exit code of several runs.
 _WORST_FIRST = (EXIT_FAILED, EXIT_ALREADY_RUNNING, EXIT_PARTIAL, EXIT_GOOD)
@@ -76,8 +78,8 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         if not any(chosen):
             return _show_overview(arguments, configuration, catalog)
-        with _signals_interrupt():
-            return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
+        _end_cleanly_on_signals()
+        return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
     finally:
         catalog.close()
 
@@ -85,24 +87,23 @@ def _command(arguments: argparse.Namespace) -> int:
 # --- running ----------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end a run as an exception does, so that everything is put right on the way out."""
+_INTERRUPTING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end_cleanly_on_signals() -> None:
+    """Let the first signal raise InterruptedRun, so that everything is put right on the way out; ignore the others."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
-        name = signal.Signals(number).name
+        for each in _INTERRUPTING_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
         raise InterruptedRun(
-            f"Interrupted by {name}. Nothing of the run under way counts; earlier copies are untouched.",
+            f"Interrupted by {signal.Signals(number).name}. What was not finished is removed; earlier copies are "
+            "untouched.",
             EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED,
         )
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for each in _INTERRUPTING_SIGNALS:
+        signal.signal(each, interrupt)
 
 
 def _catch_up(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
@@ -120,7 +121,7 @@ def _run_chosen(arguments: argparse.Namespace, configuration: Configuration, cat
 
     due: list[tuple[Backup, datetime | None]] = []
     for backup in _chosen_backups(arguments, configuration):
-        slot = latest_slot(backup.intervals, utc_now()) if arguments.scheduled else None
+        slot = latest_slot(backup.intervals, utc_now() + _CLOCK_SLACK) if arguments.scheduled else None
         if slot is None or not _is_fulfilled(catalog, backup, slot):
             due.append((backup, slot))
     return _run_all(arguments, configuration, catalog, due)
@@ -242,7 +243,7 @@ def _overview_row(standing: Standing) -> tuple[str, ...]:
 def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:
     from operations.dry_run import dry_run
 
-    results = [dry_run(backup) for backup in _chosen_backups(arguments, configuration)]
+    results = [dry_run(backup, configuration.own_folders) for backup in _chosen_backups(arguments, configuration)]
     if arguments.json:
         show_json({"dry_runs": [_dry_run_document(result) for result in results]})
     else:

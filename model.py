@@ -192,6 +192,12 @@ class Configuration:
     warnings: tuple[Problem, ...] = ()
 
     @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Where Holdfast keeps things of its own on this machine: its state, and the roots of LOCAL storages."""
+        roots = [storage.settings["ROOT"] for storage in self.storages.values() if storage.type is StorageType.LOCAL]
+        return (self.state_directory, *(Path(root) for root in roots if isinstance(root, str)))
+
+    @property
     def enabled_backups(self) -> tuple[Backup, ...]:
         return tuple(backup for backup in self.backups if backup.enabled)
 

@@ -29,9 +29,7 @@ def make_small(folder: Path) -> Path:
     tiny = [file for file in files if file[1] < 6000]
     others = [file for file in files if file[1] >= 6000]
     chosen = _evenly(others, _SMALL_BYTES, _SMALL_COUNT)
-    missing = max(_SMALL_COUNT - len(chosen), 0)
-    step = max(len(tiny) // max(missing, 1), 1)
-    for path, _ in [*chosen, *tiny[::step][:missing]]:
+    for path, _ in chosen + _evenly(tiny, _SMALL_BYTES, max(_SMALL_COUNT - len(chosen), 0)):
         copy = target / path.relative_to("/")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy, follow_symlinks=False)
@@ -115,7 +113,7 @@ def _regular_files(largest: int, smallest: int = 0) -> Iterator[tuple[Path, int]
 
 
 def _evenly(files: list[tuple[Path, int]], most_bytes: int, most_files: int) -> list[tuple[Path, int]]:
-    """Every n-th file, so that all kinds are there, up to a size and a number."""
+    """Some of the files, spread evenly over all of them, up to a size and a number."""
     total = sum(size for _, size in files)
-    step = max(total // most_bytes, len(files) // most_files, 1)
-    return files[::step]
+    share = min(1.0, most_bytes / max(total, 1), most_files / max(len(files), 1))
+    return [file for number, file in enumerate(files) if int((number + 1) * share) > int(number * share)]

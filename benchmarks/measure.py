@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,19 +52,27 @@ def take_turns(contenders: Sequence[Contender], rounds: int, before_each: Callab
     return results
 
 
+# A process counts the memory of the one that started it until its exec(2), so a small one must start it.
+_STARTER = """
+import json, os, sys, time
+start = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+seconds = time.perf_counter() - start
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+"""
+
+
 def _run(contender: Contender, measured: Measured) -> None:
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        contender.command,
-        stdout=subprocess.DEVNULL,
+    answer = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", _STARTER, *contender.command],
+        stdout=subprocess.PIPE,
         env={**os.environ, **contender.environment},
-        start_new_session=True,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{contender.name} ended with exit code {process.returncode}")
+        check=True,
+    ).stdout
+    exit_code, seconds, processor_seconds, peak_kilobytes = json.loads(answer.splitlines()[-1])
+    if exit_code != 0:
+        raise RuntimeError(f"{contender.name} ended with exit code {exit_code}")
     measured.seconds.append(seconds)
-    measured.processor_seconds.append(usage.ru_utime + usage.ru_stime)
-    measured.peak_memory.append(usage.ru_maxrss * 1024)
+    measured.processor_seconds.append(processor_seconds)
+    measured.peak_memory.append(peak_kilobytes * 1024)

@@ -39,6 +39,7 @@ class Attempt:
     started: datetime
     interrupted_runs: tuple[datetime, ...]
     spool_directory: Path
+    own_folders: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ class Outcome:
 def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnProgress) -> Outcome:
     """Make one archive of the backup's source and put it on each of its targets.
 
-    A target that fails does not stop the others. Raises HoldfastError where the source or every target failed; then,
-    and after an interruption, nothing of this run is left on any target. The caller holds the backup's lock.
+    A target that fails does not stop the others. Raises HoldfastError where the source or every target failed. Then,
+    and after an interruption, nothing of this run is left but a copy that had got its manifest by then, and is whole.
+    The caller holds the backup's lock.
     """
     file_source(attempt.backup)
     copies = [TargetCopy(target, attempt.backup.id, attempt.started) for target in attempt.backup.targets]
@@ -65,9 +67,7 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnPr
     contents = _Contents(on_note)
     try:
         with closing(IndexWriter(attempt.spool_directory)) as index:
-            archive = deliver_to(
-                copies, _packed(attempt.backup, contents, index, on_progress), lambda keys: keys.archive
-            )
+            archive = deliver_to(copies, _packed(attempt, contents, index, on_progress), lambda keys: keys.archive)
             index_part = deliver_to(copies, index.chunks(), lambda keys: keys.index)
         manifest = _manifest(
             attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
@@ -94,19 +94,21 @@ class _Contents:
         self._on_note(note)
 
 
-def _packed(backup: Backup, contents: _Contents, index: IndexWriter, on_progress: OnProgress) -> Iterator[bytes]:
+def _packed(attempt: Attempt, contents: _Contents, index: IndexWriter, on_progress: OnProgress) -> Iterator[bytes]:
     """The archive of the backup's source; what it holds is told to ``contents`` and ``index`` on the way."""
 
     def on_entry(entry: Entry) -> None:
         index.add(entry)
         contents.totals.add(entry)
 
-    members = open_members(backup, contents.note)
-    archive = ZipWriter(members, backup.compression, on_entry=on_entry, on_note=contents.note, on_progress=on_progress)
+    members = open_members(attempt.backup, contents.note, attempt.own_folders)
+    archive = ZipWriter(
+        members, attempt.backup.compression, on_entry=on_entry, on_note=contents.note, on_progress=on_progress
+    )
     with closing(archive.chunks()) as chunks:
         yield from chunks
     if contents.totals == Totals():
-        raise SourceError(f"Nothing of {backup.id} could be read, so there is nothing to keep.")
+        raise SourceError(f"Nothing of {attempt.backup.id} could be read, so there is nothing to keep.")
 
 
 def _manifest(attempt: Attempt, contents: _Contents, archive: FilePart, index: FilePart) -> Manifest:

@@ -49,13 +49,15 @@ def deliver(chunks: Iterable[bytes], puts: Iterable[Put]) -> Delivered:
                 break
         for sender in senders:
             sender.end()
-    except BaseException:
-        for sender in senders:
-            sender.abort()
-        raise
-    finally:
         for sender in senders:
             sender.join()
+    except BaseException:
+        # Whoever catches this removes what was stored, so nothing may be on its way any more.
+        for sender in senders:
+            sender.abort()
+        for sender in senders:
+            sender.join()
+        raise
     return Delivered(size, digest.hexdigest(), tuple(sender.result for sender in senders))
 
 

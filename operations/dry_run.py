@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from archives.manifest import NoteList
 from model import Backup, Member, MemberKind
@@ -22,10 +24,10 @@ class DryRun:
     notes: NoteList = field(default_factory=NoteList)
 
 
-def dry_run(backup: Backup) -> DryRun:
-    """Walk the source. Raises SourceError and NotAvailableError as a run would."""
+def dry_run(backup: Backup, own_folders: Iterable[Path]) -> DryRun:
+    """Walk the source, without what lies in Holdfast's ``own_folders``. Raises SourceError and NotAvailableError as a run would."""
     result = DryRun(backup)
-    for member in open_members(backup, result.notes.add):
+    for member in open_members(backup, result.notes.add, own_folders):
         if member.kind is MemberKind.FILE:
             result.files += 1
             result.size += member.size

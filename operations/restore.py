@@ -126,7 +126,7 @@ class _Restoration:
     def _finish(self) -> None:
         for member in self._symlinks:
             with self._problem_of(member):
-                self._tree.make_symlink(member)
+                self._refused_attributes.update(self._tree.make_symlink(member))
                 self._report.links += 1
         for member in reversed(self._folders):
             with self._problem_of(member):

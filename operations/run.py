@@ -37,7 +37,9 @@ def run_backup(
                 log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
             run = Run(uuid.uuid4().hex, backup.id, started, slot)
             catalog.begin_run(run)
-            attempt = Attempt(backup, run.id, started, _interrupted_runs(catalog, backup.id), _spool(state))
+            attempt = Attempt(
+                backup, run.id, started, _interrupted_runs(catalog, backup.id), _spool(state), configuration.own_folders
+            )
             return _recorded(run, attempt, catalog, log, on_progress)
 
 

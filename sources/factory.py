@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from errors import NotAvailableError
 from model import Backup, FileSource, Member, Note
 
 
-def open_members(backup: Backup, note: Callable[[Note], None]) -> Iterator[Member]:
-    """What is to be packed. Raises NotAvailableError for a kind that this version cannot read yet.
+def open_members(backup: Backup, note: Callable[[Note], None], own_folders: Iterable[Path]) -> Iterator[Member]:
+    """What is to be packed, without what lies in Holdfast's ``own_folders``. Raises NotAvailableError for a kind that this version cannot read yet.
 
     Nothing is read before the first member is asked for; the iterator raises SourceError.
     """
@@ -18,7 +19,7 @@ def open_members(backup: Backup, note: Callable[[Note], None]) -> Iterator[Membe
     from hosts.local import LocalHost
     from sources.files import FileWalk
 
-    return FileWalk(source, LocalHost(), note).members()
+    return FileWalk(source, LocalHost(), note, own_folders).members()
 
 
 def file_source(backup: Backup) -> FileSource:

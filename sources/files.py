@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from errors import SourceError
 from hosts.local import LocalHost
@@ -30,8 +32,16 @@ _SPECIAL_KINDS = {
 class FileWalk:
     """The members of one ``FileSource`` on one host, in the order of their names, folder by folder."""
 
-    def __init__(self, source: FileSource, host: LocalHost, note: Callable[[Note], None]) -> None:
+    def __init__(
+        self,
+        source: FileSource,
+        host: LocalHost,
+        note: Callable[[Note], None],
+        own_folders: Iterable[Path] = (),
+    ) -> None:
+        """``own_folders`` are Holdfast's own: they are not entered from above, or each archive would hold the last."""
         self._source = source
+        self._own_folders = frozenset(_identities(own_folders))
         self._host = host
         self._note = note
         self._hard_links: dict[tuple[int, int], bytes] = {}
@@ -138,6 +148,9 @@ class FileWalk:
         if self._source.one_file_system and status.st_dev != root_status.st_dev:
             self._note(Note(NoteKind.LEFT_OUT, path[1:], "it is on another file system (ONE_FILE_SYSTEM)"))
             return False
+        if (status.st_dev, status.st_ino) in self._own_folders:
+            self._note(Note(NoteKind.LEFT_OUT, path[1:], "Holdfast keeps its copies, or its state, there"))
+            return False
         if status.st_dev in self._pseudo_devices and status.st_dev != root_status.st_dev:
             self._note(Note(NoteKind.LEFT_OUT, path[1:], "it is a view of the kernel, not stored data"))
             return False
@@ -187,6 +200,13 @@ class FileWalk:
 
     def _note_error(self, path: bytes, error: OSError) -> None:
         self._note(Note.of_error(path[1:], error))
+
+
+def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    for folder in folders:
+        with suppress(OSError):
+            status = folder.stat()
+            yield status.st_dev, status.st_ino
 
 
 def _reason(error: OSError) -> str:
