@@ -253,10 +253,15 @@ def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) 
 
 
 def _show_dry_run(arguments: argparse.Namespace, result: DryRun) -> None:
-    from utils import format_size, printable
+    from utils import format_count, format_size, printable
 
     show(styled(result.backup.id, "bold"))
-    show(f"  {result.files:,} files in {result.folders:,} folders, {result.links:,} links: {format_size(result.size)}")
+    counts = (
+        format_count(result.files, "file"),
+        format_count(result.folders, "folder"),
+        format_count(result.links, "link"),
+    )
+    show(f"  {', '.join(counts)}: {format_size(result.size)}")
     for target in result.backup.targets:
         show(f"  to {target}")
     for note in result.notes.first if arguments.verbose else result.notes.first[:5]:

@@ -215,7 +215,7 @@ def _entry_document(entry: Entry) -> dict[str, object]:
 def _restore(arguments: argparse.Namespace) -> int:
     from operations.restore import restore_files
     from progress import Progress
-    from utils import format_size
+    from utils import format_count, format_size
 
     copy = _chosen(arguments)
     expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
@@ -242,8 +242,9 @@ def _restore(arguments: argparse.Namespace) -> int:
         )
     elif not arguments.quiet:
         show(
-            f"{copy}: {report.files:,} files ({format_size(report.size)}), {report.folders:,} folders and "
-            f"{report.links:,} links restored into {arguments.to.absolute()}"
+            f"{copy}: {format_count(report.files, 'file')} ({format_size(report.size)}), "
+            f"{format_count(report.folders, 'folder')} and {format_count(report.links, 'link')} "
+            f"restored into {arguments.to.absolute()}"
         )
     for remark in report.remarks:
         complain(remark)
@@ -255,7 +256,7 @@ def _restore(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from operations.verify import verify_copy
     from progress import Progress
-    from utils import format_size
+    from utils import format_count, format_size
 
     copy = _chosen(arguments)
     expected = copy.manifest.content.size if copy.manifest else None
@@ -268,7 +269,9 @@ def _verify(arguments: argparse.Namespace) -> int:
     if report.problems:
         raise HoldfastError(f"{copy} is damaged:\n  " + "\n  ".join(report.problems))
     if not arguments.quiet:
-        show(f"{copy}: {styled('sound', 'green')}. {report.members:,} members, {format_size(report.size)} checked")
+        show(
+            f"{copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, {format_size(report.size)} checked"
+        )
     return EXIT_GOOD
 
 

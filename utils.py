@@ -61,6 +61,11 @@ def format_size(size: float) -> str:
     return f"{size:.{digits}f} {unit}"
 
 
+def format_count(count: int, singular: str) -> str:
+    """``1 file``, ``31,000 files``."""
+    return f"{count:,} {singular}" if count == 1 else f"{count:,} {singular}s"
+
+
 def format_duration(seconds: float) -> str:
     """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``, ``3 d 4 h``."""
     if seconds < 10:

@@ -25,7 +25,7 @@ class DryRun:
 
 
 def dry_run(backup: Backup, own_folders: Iterable[Path]) -> DryRun:
-    """Walk the source, without what lies in Holdfast's ``own_folders``. Raises SourceError and NotAvailableError as a run would."""
+    """Walk the source, without what lies in Holdfast's ``own_folders``. Raises what a run would."""
     result = DryRun(backup)
     for member in open_members(backup, result.notes.add, own_folders):
         if member.kind is MemberKind.FILE:

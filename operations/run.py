@@ -15,7 +15,7 @@ from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
 from operations.backup import Attempt, OnProgress, Outcome, back_up
 from operations.locks import lock_backup
 from operations.run_log import run_log
-from utils import format_duration, format_size, make_private_directory, printable, redact, utc_now
+from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now
 
 _NAMED_PATHS = 5
 
@@ -105,8 +105,7 @@ def _message(outcome: Outcome) -> str:
     lines = [f"{copy.storage}: {copy.error}" for copy in outcome.copies if copy.error is not None]
     count = outcome.notes.counts.get(NoteKind.UNREADABLE.value, 0)
     if count:
-        paths = "1 path" if count == 1 else f"{count:,} paths"
-        lines.append(f"{paths} could not be read, so the archive is without:")
+        lines.append(f"{format_count(count, 'path')} could not be read, so the archive is without:")
         unreadable = [note for note in outcome.notes.first if note["kind"] == NoteKind.UNREADABLE.value]
         lines += [f"  {note['path']} ({note['reason']})" for note in unreadable[:_NAMED_PATHS]]
         if count > _NAMED_PATHS:
@@ -119,6 +118,6 @@ def summary(run: Run) -> str:
     if archive is None:
         return "no archive was made"
     return (
-        f"{archive.file_count:,} files, {format_size(archive.content_size)}, packed to "
+        f"{format_count(archive.file_count, 'file')}, {format_size(archive.content_size)}, packed to "
         f"{format_size(archive.size)} in {format_duration((ended - run.started).total_seconds())}"
     )

@@ -11,9 +11,10 @@ from model import Backup, FileSource, Member, Note
 
 
 def open_members(backup: Backup, note: Callable[[Note], None], own_folders: Iterable[Path]) -> Iterator[Member]:
-    """What is to be packed, without what lies in Holdfast's ``own_folders``. Raises NotAvailableError for a kind that this version cannot read yet.
+    """What is to be packed, without what lies in Holdfast's ``own_folders``.
 
-    Nothing is read before the first member is asked for; the iterator raises SourceError.
+    Raises NotAvailableError for a kind that this version cannot read yet. Nothing is read before the first member is
+    asked for; the iterator raises SourceError.
     """
     source = file_source(backup)
     from hosts.local import LocalHost
