@@ -15,13 +15,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from errors import HostileArchiveError
-from model import Member
+from model import Member, MemberKind
 from utils import printable
 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LONGEST_NAME = 255
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,7 +31,10 @@ def split_path(path: bytes) -> list[bytes]:
     """The parts of a member's path. Raises HostileArchiveError where it could lead out of the folder."""
     parts = path.split(b"/")
     if any(part in (b"", b".", b"..") or b"\0" in part for part in parts):
-        raise HostileArchiveError(f"the name {printable(path)!r} is refused: it could lead out of the folder")
+        raise HostileArchiveError(
+            f"The archive has a member named '{printable(path)}', which could lead out of the folder, as no backup's "
+            "does. Somebody else made or changed it, so no more of it is restored."
+        )
     return parts
 
 
@@ -37,12 +42,14 @@ class LocalTree:
     """Puts files, folders and links below ``root``, which exists. Methods raise OSError and HostileArchiveError.
 
     ``overwrite`` replaces files and links that lie there; a folder is never replaced. Safe to use from several threads.
+    The ``strerror`` of an OSError says what lies in the way, where something does.
     """
 
     def __init__(self, root: Path, *, overwrite: bool) -> None:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._overwrite = overwrite
         self._is_root = os.geteuid() == 0
+        self._inodes: set[int] = set()
         self._local = threading.local()
         self._descriptors: list[int] = [self._root]
 
@@ -55,50 +62,80 @@ class LocalTree:
     def create_file(self, path: bytes) -> int:
         """A new, empty file, open for writing; its mode is 0600 until it gets its attributes."""
         parts = split_path(path)
-        with self._folder(parts[:-1]) as folder:
+        with self._folder(parts[:-1]) as folder, _obstacle_named():
             try:
-                return os.open(parts[-1], _FILE_FLAGS, 0o600, dir_fd=folder)
+                descriptor = os.open(parts[-1], _FILE_FLAGS, 0o600, dir_fd=folder)
             except FileExistsError:
                 if not self._overwrite:
                     raise
                 os.unlink(parts[-1], dir_fd=folder)
-                return os.open(parts[-1], _FILE_FLAGS, 0o600, dir_fd=folder)
+                descriptor = os.open(parts[-1], _FILE_FLAGS, 0o600, dir_fd=folder)
+        if self._overwrite:
+            self._inodes.add(os.fstat(descriptor).st_ino)
+        return descriptor
+
+    def remove_file(self, path: bytes) -> None:
+        """Take back a file that :meth:`create_file` made."""
+        parts = split_path(path)
+        with self._folder(parts[:-1]) as folder:
+            os.unlink(parts[-1], dir_fd=folder)
 
     def make_folder(self, path: bytes) -> None:
         """The folder, and its parents; one that lies there is left as it is until it gets its attributes."""
         with self._folder(split_path(path)):
             pass
 
-    def make_symlink(self, member: Member) -> None:
+    def make_symlink(self, member: Member) -> list[str]:
+        """A symbolic link with all its attributes; the answer names those that were refused."""
         parts = split_path(member.path)
         target = member.link_target or b""
+        if b"\0" in target:
+            raise HostileArchiveError(
+                f"The archive has a link '{printable(member.path)}' whose target no system takes."
+            )
         with self._folder(parts[:-1]) as folder:
             self._make_way(parts[-1], folder)
-            os.symlink(target, parts[-1], dir_fd=folder)
+            with _obstacle_named():
+                os.symlink(target, parts[-1], dir_fd=folder)
             if self._is_root:
                 os.chown(parts[-1], *_owner(member), dir_fd=folder, follow_symlinks=False)
+            # setxattr(2) has no form that is relative to a descriptor before Linux 6.13.
+            path = b"/proc/self/fd/%d/%b" % (folder, parts[-1])
+            refused = _set_extended_attributes(path, member.extended_attributes or {})
             times = (member.modified_ns, member.modified_ns)
             os.utime(parts[-1], ns=times, dir_fd=folder, follow_symlinks=False)
+            return refused
 
     def make_hard_link(self, path: bytes, existing: bytes) -> None:
-        """Raises FileNotFoundError where ``existing`` is not there, or is no file."""
+        """Raises FileNotFoundError where ``existing`` is no file that was made here."""
         parts, source_parts = split_path(path), split_path(existing)
         source = self._open_folder(source_parts[:-1], make=False)
         try:
             status = os.stat(source_parts[-1], dir_fd=source, follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode) or (self._overwrite and status.st_ino not in self._inodes):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), existing)
             with self._folder(parts[:-1]) as folder:
                 self._make_way(parts[-1], folder)
-                os.link(source_parts[-1], parts[-1], src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
+                with _obstacle_named():
+                    os.link(source_parts[-1], parts[-1], src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
         finally:
             os.close(source)
 
-    def set_aside(self, path: bytes) -> None:
-        """Give a file that :meth:`create_file` made, and whose content is damaged, a name that says so."""
-        parts = split_path(path)
-        with self._folder(parts[:-1]) as folder:
-            os.rename(parts[-1], parts[-1] + b".damaged", src_dir_fd=folder, dst_dir_fd=folder)
+    def set_aside(self, path: bytes) -> bytes:
+        """Give a file that :meth:`create_file` made, and whose content is not whole, a name that says so: its new path.
+
+        The new name ends in ``.damaged``, with a number before that where such a name is taken.
+        """
+        *above, name = split_path(path)
+        with self._folder(above) as folder:
+            for number in count():
+                ending = b".%d.damaged" % number if number else b".damaged"
+                new_name = name[: _LONGEST_NAME - len(ending)] + ending
+                with suppress(FileExistsError):
+                    os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+                    os.unlink(name, dir_fd=folder)
+                    break
+        return b"/".join([*above, new_name])
 
     def set_folder_attributes(self, member: Member) -> list[str]:
         """Owner, mode, extended attributes and time of a folder that was made; see :meth:`set_attributes`."""
@@ -113,14 +150,15 @@ class LocalTree:
         if self._is_root:
             # chown(2) clears the set-user-ID bit and the capabilities, so it comes first.
             os.fchown(descriptor, *_owner(member))
-        os.fchmod(descriptor, member.mode)
+        # A file that its owner may not write takes no attribute from an ordinary user, so the mode comes later.
         refused = _set_extended_attributes(descriptor, member.extended_attributes or {})
+        os.fchmod(descriptor, member.mode if self._is_root else _mode_for_another_owner(member))
         os.utime(descriptor, ns=(member.modified_ns, member.modified_ns))
         return refused
 
     def _make_way(self, name: bytes, folder: int) -> None:
         if self._overwrite:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), _obstacle_named():
                 os.unlink(name, dir_fd=folder)
 
     @contextmanager
@@ -156,10 +194,26 @@ def _open_part(part: bytes, folder: int, *, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        reason = f"'{printable(part)}' is no folder there, but a file or a link, and no link is followed"
+        raise NotADirectoryError(errno.ENOTDIR, reason) from error
     # Only now: mkdir(2) locks the parent even where the folder exists, and the other threads make files there.
     with suppress(FileExistsError):
         os.mkdir(part, 0o700, dir_fd=folder)
     return os.open(part, _DIRECTORY_FLAGS, dir_fd=folder)
+
+
+@contextmanager
+def _obstacle_named() -> Iterator[None]:
+    """Say what lies in the way; the system's words for it speak of levels of links and the like."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, "something else lies there already") from error
+    except IsADirectoryError as error:
+        raise IsADirectoryError(error.errno, "a folder lies there, and a folder is never replaced") from error
 
 
 @cache
@@ -167,7 +221,7 @@ def _number_of_user(name: str, number: int) -> int:
     """The number that the user's name has on this machine; where it has none, the number that it had on the other."""
     try:
         return pwd.getpwnam(name).pw_uid if name else number
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a name that no system has, such as one with NUL in it
         return number
 
 
@@ -175,7 +229,7 @@ def _number_of_user(name: str, number: int) -> int:
 def _number_of_group(name: str, number: int) -> int:
     try:
         return grp.getgrnam(name).gr_gid if name else number
-    except KeyError:
+    except (KeyError, ValueError):
         return number
 
 
@@ -183,11 +237,17 @@ def _owner(member: Member) -> tuple[int, int]:
     return _number_of_user(member.user, member.uid), _number_of_group(member.group, member.gid)
 
 
-def _set_extended_attributes(descriptor: int, attributes: Mapping[str, bytes]) -> list[str]:
+def _mode_for_another_owner(member: Member) -> int:
+    """An ordinary user becomes the owner of every file: a program that ran as another user must not run as this one."""
+    return member.mode & 0o1777 if member.kind is MemberKind.FILE else member.mode
+
+
+def _set_extended_attributes(file: int | bytes, attributes: Mapping[str, bytes]) -> list[str]:
+    """Of an open file, or of the link itself at a path."""
     refused = []
     for name, value in attributes.items():
         try:
-            os.setxattr(descriptor, name, value)
-        except OSError:
+            os.setxattr(file, name, value, follow_symlinks=isinstance(file, int))
+        except (OSError, ValueError):  # ValueError: a name with NUL in it
             refused.append(name)
     return refused

@@ -1,0 +1,93 @@
+"""Copies made and read back within the test's own process: a thousand of them cost what ten processes would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from archives.entry import Entry
+from archives.index import IndexWriter
+from archives.manifest import FilePart
+from model import Backup, Compression, FileSource, Member, StorageDefinition, StorageType, Target
+from operations.backup import Attempt, back_up
+from operations.copies import StoredCopy, list_copies
+from operations.restore import RestoreReport, restore_files
+from operations.verify import VerifyReport, verify_copy
+
+STARTED = datetime(2026, 11, 20, 3, 0, 0, tzinfo=UTC)
+
+
+def make_copy(
+    storage: Path, *paths: Path, compression: Compression | None = None, started: datetime = STARTED
+) -> StoredCopy:
+    """Back these paths up as ``shop/files`` into a LOCAL storage at ``storage``; the copy that lies there."""
+    backup = backup_of(storage, *paths, compression=compression)
+    spool = storage.parent / "spool"
+    spool.mkdir(exist_ok=True)
+    outcome = back_up(Attempt(backup, "run", started, (), spool, own_folders=()), lambda _: None, _ignore_progress)
+    assert outcome.notes.counts == {}
+    return find_copy(backup)
+
+
+def backup_of(storage: Path, *paths: Path, compression: Compression | None = None) -> Backup:
+    return Backup(
+        id="shop/files",
+        project="shop",
+        name="files",
+        source=FileSource(tuple(map(str, paths))),
+        intervals=("0 2 * * *",),
+        targets=(Target(StorageDefinition("LOCAL", StorageType.LOCAL, {"ROOT": str(storage)}), ""),),
+        compression=compression or Compression(),
+    )
+
+
+def find_copy(backup: Backup) -> StoredCopy:
+    """The newest copy on the target."""
+    return list_copies(backup).copies[0]
+
+
+def path_of(storage: Path, key: str) -> Path:
+    return storage / key
+
+
+def restore_copy(copy: StoredCopy, to: Path, *paths: bytes, overwrite: bool = False) -> RestoreReport:
+    return restore_files(copy, to, paths, overwrite=overwrite, on_progress=_ignore_progress)
+
+
+def verify(copy: StoredCopy) -> VerifyReport:
+    return verify_copy(copy, _ignore_progress)
+
+
+def with_index(copy: StoredCopy, storage: Path, spool: Path, entries: Sequence[Entry]) -> StoredCopy:
+    """The same copy with an index of these entries, which its manifest confirms: as who made it may have wanted."""
+    writer = IndexWriter(spool)
+    for entry in entries:
+        writer.add(entry)
+    return with_index_bytes(copy, storage, b"".join(writer.chunks()))
+
+
+def with_index_bytes(copy: StoredCopy, storage: Path, data: bytes) -> StoredCopy:
+    """The same copy with this index, which its manifest confirms."""
+    path_of(storage, copy.keys.index).write_bytes(data)
+    assert copy.manifest is not None
+    part = FilePart(copy.manifest.index.name, len(data), hashlib.sha256(data).hexdigest())
+    return replace(copy, manifest=replace(copy.manifest, index=part))
+
+
+def change_lines(index: bytes, change: Callable[[list[dict[str, object]]], None]) -> bytes:
+    """A packed index whose members' lines, as JSON objects, ``change`` has changed."""
+    import zstandard
+
+    header, *lines = zstandard.ZstdDecompressor().decompressobj().decompress(index).splitlines()
+    documents = [json.loads(line) for line in lines]
+    change(documents)
+    text = b"\n".join([header, *(json.dumps(document).encode() for document in documents), b""])
+    return zstandard.ZstdCompressor().compress(text)
+
+
+def _ignore_progress(member: Member, size: int) -> None:
+    pass
