@@ -270,7 +270,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         raise HoldfastError(f"{copy} is damaged:\n  " + "\n  ".join(report.problems))
     if not arguments.quiet:
         show(
-            f"{copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, {format_size(report.size)} checked"
+            f"{copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, "
+            f"{format_size(report.size)} checked"
         )
     return EXIT_GOOD
 
