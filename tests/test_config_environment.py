@@ -11,6 +11,7 @@ from config import load_configuration
 from errors import ConfigurationError
 from model import DatabaseSource, FileSource, Keep, Secret, StorageDefinition, StorageType
 from tests.support.configurations import HOME, db_backup, errors_of, file_backup, load, warnings_of, write
+from tests.support.skips import requires_ordinary_user
 
 
 def password(
@@ -267,7 +268,7 @@ def test_a_configuration_that_is_no_file_is_not_waited_for(tmp_path: Path) -> No
             load_configuration(path, {})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+@requires_ordinary_user
 def test_a_configuration_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, file_backup())
     path.chmod(0)
