@@ -72,8 +72,13 @@ def _check_nickname(nickname: str) -> str:
 
 
 def _is_known_spelling(field: str, highest: int) -> bool:
-    # cron takes `*/70` and runs it at minute 0 only, which is not what its writer meant.
-    return bool(_FIELD.fullmatch(field)) and all(int(step) <= highest for step in re.findall(r"/([0-9]+)", field))
+    # cron takes `*/70` and runs it at minute 0 only, which is not what its writer meant; `5-5/10` is once an hour to
+    # cron, and every ten minutes to cronsim.
+    return (
+        bool(_FIELD.fullmatch(field))
+        and all(int(step) <= highest for step in re.findall(r"/([0-9]+)", field))
+        and not re.search(r"\b(\w+)-\1/", field, re.IGNORECASE)
+    )
 
 
 def _alone(field: str, index: int) -> str:

@@ -32,6 +32,7 @@ NO_WEEKDAY = (
 
 BAD: list[tuple[str, str | bytes, list[str]]] = [
     ("a minute of 60", file_backup(INTERVALS='"60 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
+    ("a range of one with a step", file_backup(INTERVALS='"5-5/10 * * * *"'), [f"5:24: INTERVALS {NO_MINUTE}"]),
     ("an hour of 24", file_backup(INTERVALS='"0 24 * * *"'), [f"5:24: INTERVALS {NO_HOUR}"]),
     ("a day of 0", file_backup(INTERVALS='"0 0 0 * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
     ("a day of 32", file_backup(INTERVALS='"0 0 32 * *"'), [f"5:24: INTERVALS {NO_DAY}"]),
