@@ -1,43 +1,50 @@
-"""EXCLUDE: gitignore patterns, as ``git`` itself understands them (gitignore(5))."""
+"""EXCLUDE: gitignore patterns, taken as ``git`` takes them (gitignore(5))."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
+
+_FOR_FOLDERS_ONLY = re.compile(r"(?<!\\)/ *$")
 
 
 class Exclusion:
-    """What patterns leave out below a path. They are compiled once; asking is made for each file of a tree."""
+    """What patterns leave out below a path. They are compiled once; each file of a tree is asked for.
+
+    pathspec turns each into a regular expression. Which of them decides is settled here: pathspec's own answer is made
+    for lists of files, so that ``*`` with ``!*/`` and ``!*.log`` would leave everything out, and ``a/**`` the folder
+    ``a`` as well as what is in it. Here a folder that is left out is never entered, as in git, so a pattern need only
+    match the very path that is asked for.
+    """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        from pathspec import GitIgnoreSpec
-
-        lines = [_without_newlines(pattern) for pattern in patterns]
-        self._files = GitIgnoreSpec.from_lines(_one_level_of_folders(line) for line in lines)
-        self._folders = GitIgnoreSpec.from_lines(_one_level(_one_level_of_folders(line)) for line in lines)
+        self._patterns = [compiled for pattern in patterns for compiled in _compile(pattern)]
+        self._patterns.reverse()
 
     def covers(self, root: bytes, entry: os.DirEntry[bytes]) -> bool:
         """Whether this entry, somewhere below the folder ``root``, is left out. Raises OSError."""
-        relative = _without_newlines(os.fsdecode(entry.path[len(root.rstrip(b"/")) + 1 :]))
-        if entry.is_dir(follow_symlinks=False):
-            return self._folders.match_file(relative + "/")
-        return self._files.match_file(relative)
+        relative = os.fsdecode(entry.path[len(root.rstrip(b"/")) + 1 :])
+        # A newline in a name is like any other character; to a regular expression it would be the end of the text.
+        relative = relative.replace("\n", "\0")
+        is_folder = entry.is_dir(follow_symlinks=False)
+        for leaves_out, folders_only, expression in self._patterns:
+            if is_folder or not folders_only:
+                found = expression.search(relative)
+                # The only group of pathspec's expressions matches the slash after a folder that the path lies in.
+                if found is not None and found.lastindex is None:
+                    return leaves_out
+        return False
 
 
-def _one_level(pattern: str) -> str:
-    """``a/**`` is all that is in ``a``, but pathspec takes it for ``a/`` too: then ``!a/kept`` would never be reached.
+def _compile(pattern: str) -> Iterable[tuple[bool, bool, re.Pattern[str]]]:
+    """``(whether it leaves out, whether it is for folders only, the expression)``, or nothing for a comment."""
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-    A folder that is left out is not entered, so what lies deeper need not be matched.
-    """
-    pattern = pattern.rstrip(" ")
-    return pattern[:-1] if pattern.endswith("/**") else pattern
-
-
-def _one_level_of_folders(pattern: str) -> str:
-    """``a/**/`` is every folder in ``a``; pathspec takes it for ``a/`` and for files too."""
-    return pattern.rstrip(" ")[:-4] + "/*/" if pattern.rstrip(" ").endswith("/**/") else pattern
-
-
-def _without_newlines(text: str) -> str:
-    """A newline in a name is like any other character; to a regular expression it would be the end of the text."""
-    return text.replace("\n", "\0")
+    folders_only = _FOR_FOLDERS_ONLY.search(pattern) is not None
+    text = _FOR_FOLDERS_ONLY.sub("", pattern)
+    if text in ("", "!"):
+        return
+    compiled = GitIgnoreSpecPattern(text)
+    if compiled.include is not None and compiled.regex is not None:
+        yield compiled.include, folders_only, compiled.regex
