@@ -12,7 +12,7 @@ from typing import Self
 
 from command_line import is_terminal
 from model import Member
-from utils import printable
+from utils import format_count, printable
 
 _REDRAW_SECONDS = 0.1
 _PATH_LENGTH = 40
@@ -30,6 +30,7 @@ class Progress:
         self._enabled = not quiet and is_terminal(sys.stderr)
         self._files = 0
         self._size = 0
+        self._member: Member | None = None
         self._next_redraw = 0.0
 
     def __enter__(self) -> Self:
@@ -46,13 +47,14 @@ class Progress:
     def advance(self, member: Member, size: int) -> None:
         """``size`` more bytes of this member are done; a member counts as one file at its first call."""
         self._size += size
-        self._files += size >= member.size
+        self._files += member is not self._member
+        self._member = member
         if self._enabled and time.monotonic() >= self._next_redraw:
             self._next_redraw = time.monotonic() + _REDRAW_SECONDS
             path = printable(member.path)
             if len(path) > _PATH_LENGTH:
                 path = "…" + path[-_PATH_LENGTH:]
-            self._bar.update(self._task, completed=self._size, files=f"{self._files:,} files", path=path)
+            self._bar.update(self._task, completed=self._size, files=format_count(self._files, "file"), path=path)
 
     def _start(self) -> None:
         from rich.console import Console
