@@ -97,13 +97,16 @@ class LocalTree:
             self._make_way(parts[-1], folder)
             with _obstacle_named():
                 os.symlink(target, parts[-1], dir_fd=folder)
+            refused: list[str] = []
             if self._is_root:
-                os.chown(parts[-1], *_owner(member), dir_fd=folder, follow_symlinks=False)
+                with _refusal_noted(refused, "owner"):
+                    os.chown(parts[-1], *_owner(member), dir_fd=folder, follow_symlinks=False)
             # setxattr(2) has no form that is relative to a descriptor before Linux 6.13.
             path = b"/proc/self/fd/%d/%b" % (folder, parts[-1])
-            refused = _set_extended_attributes(path, member.extended_attributes or {})
-            times = (member.modified_ns, member.modified_ns)
-            os.utime(parts[-1], ns=times, dir_fd=folder, follow_symlinks=False)
+            refused += _set_extended_attributes(path, member.extended_attributes or {})
+            with _refusal_noted(refused, "time"):
+                times = (member.modified_ns, member.modified_ns)
+                os.utime(parts[-1], ns=times, dir_fd=folder, follow_symlinks=False)
             return refused
 
     def make_hard_link(self, path: bytes, existing: bytes) -> None:
@@ -128,13 +131,8 @@ class LocalTree:
         """
         *above, name = split_path(path)
         with self._folder(above) as folder:
-            for number in count():
-                ending = b".%d.damaged" % number if number else b".damaged"
-                new_name = name[: _LONGEST_NAME - len(ending)] + ending
-                with suppress(FileExistsError):
-                    os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-                    os.unlink(name, dir_fd=folder)
-                    break
+            new_name = next(new_name for new_name in _damaged_names(name) if not _exists(new_name, folder))
+            os.rename(name, new_name, src_dir_fd=folder, dst_dir_fd=folder)
         return b"/".join([*above, new_name])
 
     def set_folder_attributes(self, member: Member) -> list[str]:
@@ -145,15 +143,21 @@ class LocalTree:
     def set_attributes(self, descriptor: int, member: Member) -> list[str]:
         """Owner (as root), mode, extended attributes and time of an open file or folder, in the order that keeps them.
 
-        The answer names the extended attributes that this file system or user cannot set.
+        The answer names those that this file system or user cannot set: a memory stick knows no owner, and a container
+        not every user.
         """
+        refused: list[str] = []
         if self._is_root:
             # chown(2) clears the set-user-ID bit and the capabilities, so it comes first.
-            os.fchown(descriptor, *_owner(member))
+            with _refusal_noted(refused, "owner"):
+                os.fchown(descriptor, *_owner(member))
         # A file that its owner may not write takes no attribute from an ordinary user, so the mode comes later.
-        refused = _set_extended_attributes(descriptor, member.extended_attributes or {})
-        os.fchmod(descriptor, member.mode if self._is_root else _mode_for_another_owner(member))
-        os.utime(descriptor, ns=(member.modified_ns, member.modified_ns))
+        refused += _set_extended_attributes(descriptor, member.extended_attributes or {})
+        is_owner = self._is_root and "owner" not in refused
+        with _refusal_noted(refused, "mode"):
+            os.fchmod(descriptor, member.mode if is_owner else _mode_for_another_owner(member))
+        with _refusal_noted(refused, "time"):
+            os.utime(descriptor, ns=(member.modified_ns, member.modified_ns))
         return refused
 
     def _make_way(self, name: bytes, folder: int) -> None:
@@ -235,6 +239,31 @@ def _number_of_group(name: str, number: int) -> int:
 
 def _owner(member: Member) -> tuple[int, int]:
     return _number_of_user(member.user, member.uid), _number_of_group(member.group, member.gid)
+
+
+def _damaged_names(name: bytes) -> Iterator[bytes]:
+    for number in count():
+        ending = b".%d.damaged" % number if number else b".damaged"
+        yield name[: _LONGEST_NAME - len(ending)] + ending
+
+
+def _exists(name: bytes, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def _refusal_noted(refused: list[str], attribute: str) -> Iterator[None]:
+    """An attribute that cannot be set is said, and the content stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        refused.append(attribute)
 
 
 def _mode_for_another_owner(member: Member) -> int:

@@ -17,7 +17,7 @@ from hosts.local_tree import LocalTree
 from model import Member, MemberKind
 from operations.contents import select_entries, zip_directory
 from operations.copies import StoredCopy, read_entries
-from operations.restore_content import ContentWriter, Written
+from operations.restore_content import FATAL_ERRORS, ContentWriter, Written
 from utils import printable
 
 OnProgress = Callable[[Member, int], None]
@@ -119,6 +119,8 @@ class _Restoration:
             except FileNotFoundError:
                 yield entry
             except OSError as error:
+                if error.errno in FATAL_ERRORS:
+                    raise
                 self._written(Written(entry, problem=error.strerror))
             else:
                 self._written(Written(entry))
@@ -134,7 +136,7 @@ class _Restoration:
                 self._report.folders += 1
         if self._refused_attributes:
             names = ", ".join(sorted(self._refused_attributes))
-            self._report.remarks.append(f"These extended attributes cannot be set here: {names}.")
+            self._report.remarks.append(f"This user or file system cannot set these attributes: {names}.")
 
     def _written(self, written: Written) -> None:
         self._refused_attributes.update(written.refused_attributes)
@@ -150,4 +152,6 @@ class _Restoration:
         try:
             yield
         except OSError as error:
+            if error.errno in FATAL_ERRORS:
+                raise
             self._report.problems.append(f"{printable(member.path)}: {error.strerror}")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from archives.entry import Entry
 from archives.segments import Piece, RunningCrc, Segment, UnpackedBlock, plan_segments, unpack_piece
 from archives.zip_reader import ReadRange, ZipReader
-from errors import DamagedArchiveError
+from errors import DamagedArchiveError, ObjectNotFoundError, StorageError
 from hosts.local_tree import LocalTree
 from model import Member
 from operations.parallel import map_in_threads
+from utils import printable
 
 # With these nothing more can be written, so the restore ends; any other error concerns one member.
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+FATAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
 @dataclass(slots=True)
 class Written:
-    """What became of a member: the extended attributes that were refused, and why it is not, or not wholly, there."""
+    """What became of a member: the attributes that were refused, and why it is not, or not wholly, there."""
 
     entry: Entry
     refused_attributes: list[str] = field(default_factory=list)
@@ -41,7 +43,8 @@ class _WrittenPiece:
 class ContentWriter:
     """Writes into ``tree`` what ``read`` gives of an archive, and tells ``on_written`` of each member, in order.
 
-    Raises StorageError, HostileArchiveError, and OSError where nothing more can be written.
+    Raises StorageError, HostileArchiveError, and OSError where nothing more can be written; no file that is not whole
+    has its real name then, nor after an interruption.
     """
 
     def __init__(self, read: ReadRange, tree: LocalTree, on_written: Callable[[Written], None]) -> None:
@@ -58,7 +61,7 @@ class ContentWriter:
                     self._collect(piece)
         finally:
             for large in self._large_files.values():
-                large.file.set_aside()
+                large.file.remove()
 
     def write_from_zip(self, entries: Iterable[Entry], reader: ZipReader) -> None:
         """Write these members, of which only the ZIP's own directory is known, one after the other."""
@@ -71,10 +74,12 @@ class ContentWriter:
                     for chunk in reader.content(entry):
                         file.write(offset, chunk)
                         offset += len(chunk)
-                except DamagedArchiveError:
-                    file.set_aside()
+                    written.refused_attributes = file.complete()
+                except (DamagedArchiveError, StorageError) as error:
+                    written.problem = f"{error}; {file.set_aside()}"
+                except BaseException:
+                    file.remove()
                     raise
-                written.refused_attributes = file.complete()
             self._on_written(written)
 
     def _opened(self, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -90,8 +95,20 @@ class ContentWriter:
                 self._on_written(written)
 
     def _write_segment(self, segment: Segment) -> list[_WrittenPiece]:
-        data = b"".join(self._read(segment.offset, segment.length)) if segment.length else b""
+        try:
+            data = self._fetch(segment.offset, segment.length)
+        except ObjectNotFoundError:
+            raise
+        except StorageError:
+            # One bad sector must not take all that lies around it.
+            return [self._write_piece(piece, self._unpacked_alone(piece)) for piece in segment.pieces]
         return [self._write_piece(piece, unpack_piece(piece, segment.offset, data)) for piece in segment.pieces]
+
+    def _unpacked_alone(self, piece: Piece) -> Iterator[UnpackedBlock]:
+        yield from unpack_piece(piece, piece.offset, self._fetch(piece.offset, piece.packed_size))
+
+    def _fetch(self, offset: int, length: int) -> bytes:
+        return b"".join(self._read(offset, length)) if length else b""
 
     def _write_piece(self, piece: Piece, blocks: Iterator[UnpackedBlock]) -> _WrittenPiece:
         result = _WrittenPiece(piece, Written(piece.entry))
@@ -104,8 +121,12 @@ class ContentWriter:
             else:
                 content = next(blocks).data
                 file = _OutputFile(piece.entry.member, self._tree)
-                file.write(0, content)
-                result.written.refused_attributes = file.complete()
+                try:
+                    file.write(0, content)
+                    result.written.refused_attributes = file.complete()
+                except BaseException:
+                    file.remove()
+                    raise
         return result
 
     def _collect(self, result: _WrittenPiece) -> None:
@@ -126,28 +147,49 @@ class _OutputFile:
     def __init__(self, member: Member, tree: LocalTree) -> None:
         self._member = member
         self._tree = tree
-        self._descriptor = tree.create_file(member.path)
+        self._descriptor: int | None = tree.create_file(member.path)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write at an offset; where the original had a hole, leave one."""
-        for start, end in _data_ranges(self._member, offset, offset + len(data)):
+        """Write at an offset; where the original had a hole, leave one.
+
+        A hole may have been filled between its listing and its reading, so only zeros become one.
+        """
+        for start, end, is_hole in _ranges(self._member, offset, offset + len(data)):
             view = memoryview(data)[start - offset : end - offset]
+            if is_hole and view.tobytes() == bytes(len(view)):
+                continue
             while view:
-                view = view[os.pwrite(self._descriptor, view, end - len(view)) :]
+                view = view[os.pwrite(self._open_descriptor, view, end - len(view)) :]
 
     def complete(self) -> list[str]:
-        """Give it its attributes and close it; the extended attributes that could not be set."""
-        try:
-            if self._member.data_extents is not None:
-                os.ftruncate(self._descriptor, self._member.size)
-            return self._tree.set_attributes(self._descriptor, self._member)
-        finally:
-            os.close(self._descriptor)
+        """Give it its attributes and close it; the attributes that could not be set."""
+        if self._member.data_extents is not None:
+            os.ftruncate(self._open_descriptor, self._member.size)
+        refused = self._tree.set_attributes(self._open_descriptor, self._member)
+        self._close()
+        return refused
 
-    def set_aside(self) -> None:
-        """Keep what could be read, under a name that says that it is damaged."""
-        os.close(self._descriptor)
-        self._tree.set_aside(self._member.path)
+    def set_aside(self) -> str:
+        """Keep what could be read, under a name that says that it is damaged; the answer says which, for people."""
+        self._close()
+        return f"what could be read is kept as {printable(self._tree.set_aside(self._member.path))}"
+
+    def remove(self) -> None:
+        """Take it back: it is not whole, and nothing is wrong with the archive."""
+        with suppress(OSError):
+            self._close()
+            self._tree.remove_file(self._member.path)
+
+    @property
+    def _open_descriptor(self) -> int:
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
 
 
 class _LargeFile:
@@ -169,8 +211,7 @@ class _LargeFile:
                 self._crc.check()
                 self._written.refused_attributes = self.file.complete()
         if self._written.problem is not None:
-            self.file.set_aside()
-            self._written.problem += "; what could be read is kept as a file whose name ends in .damaged"
+            self._written.problem += f"; {self.file.set_aside()}"
         return self._written
 
 
@@ -179,19 +220,32 @@ def _problem_of(written: Written) -> Iterator[None]:
     """Turn what concerns this member alone into its problem."""
     try:
         yield
-    except DamagedArchiveError as error:
+    except ObjectNotFoundError:
+        raise
+    except (DamagedArchiveError, StorageError) as error:
         written.problem = str(error)
     except OSError as error:
-        if error.errno in _FATAL:
+        if error.errno in FATAL_ERRORS:
             raise
         written.problem = error.strerror or type(error).__name__
 
 
-def _data_ranges(member: Member, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The parts of ``start`` to ``end`` that are not holes."""
-    if member.data_extents is None:
-        yield start, end
+def _ranges(member: Member, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """``start`` to ``end`` in parts, each with whether the file had a hole there."""
+    extents = member.data_extents
+    if extents is None:
+        yield start, end, False
         return
-    for offset, length in member.data_extents:
-        if offset < end and offset + length > start:
-            yield max(offset, start), min(offset + length, end)
+    position = start
+    for number in range(max(bisect_right(extents, (start, end)) - 1, 0), len(extents)):
+        offset, length = extents[number]
+        if offset >= end:
+            break
+        if offset > position:
+            yield position, offset, True
+        data_start, data_end = max(offset, position), min(offset + length, end)
+        if data_end > data_start:
+            yield data_start, data_end, False
+        position = max(position, offset, data_end)
+    if position < end:
+        yield position, end, True

@@ -1,7 +1,7 @@
 """Trees with everything that a file system can hold: generated ones, and what distinguishes two of them."""
 
 # Paths are bytes here, and pathlib knows only text.
-# ruff: noqa: PTH
+# ruff: noqa: PTH101, PTH102, PTH115, PTH211
 
 from __future__ import annotations
 
