@@ -1,11 +1,13 @@
 """The manifest beside each copy: what it holds, from where, its hash, and how to open it.
 
-Format version 1, written down in docs/formats.md: one JSON object, UTF-8. It is written last: where it stands, the
-archive and the index beside it are whole.
+Format version 1, written down in docs/formats.md: one JSON object, UTF-8, whose last line but one holds the SHA-256 of
+all lines before it, so that a manifest that has rotted is found too. It is written last: where it stands, the archive
+and the index beside it are whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,6 +22,7 @@ FORMAT = "holdfast-manifest"
 VERSION = 1
 
 _LISTED_NOTES = 1000
+_CHECKSUM_KEY = "sha256_of_lines_above"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,9 @@ class Manifest:
             "how_to_open": f"unzip {self.archive.name}",
             "made_by": self.made_by,
         }
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        text = json.dumps(document, indent=2, ensure_ascii=False).removesuffix("\n}") + ",\n"
+        data = text.encode("utf-8", "backslashreplace")
+        return data + _checksum_lines(data)
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
@@ -123,6 +128,9 @@ class Manifest:
                 raise DamagedArchiveError(
                     f"the manifest has format version {document['version']}, and this Holdfast reads version {VERSION}"
                 )
+            lines_above = data[: -len(_checksum_lines(b""))]
+            if data != lines_above + _checksum_lines(lines_above):
+                raise DamagedArchiveError("the manifest is not what was stored (its own SHA-256 differs)")
             archive, index = document["archive"], document["index"]
             return cls(
                 backup_id=str(document["backup"]),
@@ -141,6 +149,10 @@ class Manifest:
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DamagedArchiveError(f"the manifest is damaged ({type(error).__name__}: {error})") from None
+
+
+def _checksum_lines(lines_above: bytes) -> bytes:
+    return f'  "{_CHECKSUM_KEY}": "{hashlib.sha256(lines_above).hexdigest()}"\n}}\n'.encode("ascii")
 
 
 def _file_name(text: object) -> str:

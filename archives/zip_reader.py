@@ -38,18 +38,18 @@ class ZipReader:
     def entries(self) -> Iterator[Entry]:
         """The members in the order of the central directory. Their ``header_size`` is not known yet: it is 0."""
         count, directory_size, directory_offset = self._end_record()
-        buffer = b""
+        buffer, position = b"", 0
         pieces = self._pieces(directory_offset, directory_size)
         for _ in range(count):
             entry = None
             while entry is None:
-                entry, used = _parse_central_header(buffer)
+                entry, used = _parse_central_header(buffer, position)
                 if entry is None:
                     piece = next(pieces, b"")
                     if not piece:
                         raise DamagedArchiveError("the central directory ends before its last entry")
-                    buffer += piece
-            buffer = buffer[used:]
+                    buffer, position = buffer[position:] + piece, 0
+            position += used
             if entry.offset + entry.packed_size > directory_offset:
                 raise DamagedArchiveError("an entry of the central directory points outside of the archive")
             if entry.member.kind is MemberKind.SYMLINK:
@@ -124,22 +124,23 @@ class ZipReader:
         return data
 
 
-def _parse_central_header(buffer: bytes) -> tuple[Entry | None, int]:
-    """The first entry in the buffer and its length; ``(None, 0)`` where the buffer does not hold all of it."""
+def _parse_central_header(buffer: bytes, start: int) -> tuple[Entry | None, int]:
+    """The entry at ``start`` and its length; ``(None, 0)`` where the buffer does not hold all of it."""
     layout = zip_format.CENTRAL_HEADER
-    if len(buffer) < layout.size:
+    if len(buffer) - start < layout.size:
         return None, 0
-    fields = layout.unpack_from(buffer)
+    fields = layout.unpack_from(buffer, start)
     if fields[0] != zip_format.CENTRAL_SIGNATURE:
         raise DamagedArchiveError("the central directory is damaged")
     _, _, _, _, method, time_field, date_field, crc32, packed_size, size, *lengths = fields[:13]
     name_length, extra_length, comment_length = lengths
     attributes, offset = fields[15], fields[16]
     total = layout.size + name_length + extra_length + comment_length
-    if len(buffer) < total:
+    if len(buffer) - start < total:
         return None, 0
-    name = buffer[layout.size : layout.size + name_length]
-    extra = dict(_extra_fields(buffer[layout.size + name_length : layout.size + name_length + extra_length]))
+    name_end = start + layout.size + name_length
+    name = buffer[start + layout.size : name_end]
+    extra = dict(_extra_fields(buffer[name_end : name_end + extra_length]))
     size, packed_size, offset = _zip64_numbers(extra, size, packed_size, offset)
     member = _member(name, attributes >> 16, size)
     member.modified_ns = _modified_ns(extra, time_field, date_field)

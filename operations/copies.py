@@ -66,7 +66,8 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
     """The copy that ``latest`` or a timestamp (the beginning of one will do) means.
 
     ``latest`` is the newest good one; only where there is none, the newest partial one. Of several targets that hold
-    it, the first of the configuration is taken. Raises UsageError.
+    it, the first of the configuration is taken. One whose manifest cannot be read is taken only where its time is
+    given and no other has it. Raises UsageError.
     """
     readable = [copy for copy in listing.copies if copy.manifest is not None]
     if wanted == "latest":
@@ -74,9 +75,11 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
             for copy in readable:
                 if copy.manifest is not None and copy.manifest.status is status:
                     return copy
-        reasons = "".join(f"\n  {error}" for error in listing.errors)
-        raise UsageError(f"There is no copy of {backup_id} on its targets.{reasons}")
-    matching = [copy for copy in readable if copy.keys.timestamp.startswith(wanted)]
+        reasons = [*listing.errors, *(f"{copy}: {copy.error}" for copy in listing.copies)]
+        kind = "sound copy" if listing.copies else "copy"
+        raise UsageError("\n  ".join([f"There is no {kind} of {backup_id} on its targets.", *reasons]))
+    matching = [copy for copy in listing.copies if copy.keys.timestamp.startswith(wanted)]
+    matching = [copy for copy in matching if copy.manifest is not None] or matching
     timestamps = sorted({copy.keys.timestamp for copy in matching})
     if not timestamps:
         raise UsageError(f"There is no copy {backup_id}@{wanted}. restore.py list {backup_id} shows which there are.")
@@ -86,18 +89,23 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
 
 
 def read_entries(copy: StoredCopy) -> Iterator[Entry]:
-    """The members of a copy, from its index. Raises DamagedArchiveError where that is not what was stored."""
+    """The members of a copy, from its index. Raises DamagedArchiveError where that is not what was stored.
+
+    The iteration raises HostileArchiveError where the index says what no run writes.
+    """
     from archives.index import read_index
+    from archives.validation import validated
 
     if copy.manifest is None:
-        raise DamagedArchiveError(f"{copy}: {copy.error}")
-    chunks = list(copy.storage.get(copy.keys.index))
+        raise DamagedArchiveError(f"{copy}: {copy.error}.")
+    # One byte more than it should have, so that an index that has grown is found, and never held as a whole.
+    chunks = list(copy.storage.get(copy.keys.index, 0, copy.manifest.index.size + 1))
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
     if digest.hexdigest() != copy.manifest.index.sha256:
-        raise DamagedArchiveError(f"the index {copy.keys.index} is not what was stored (its SHA-256 differs)")
-    return read_index(chunks)
+        raise DamagedArchiveError(f"The index {copy.keys.index} is not what was stored (its SHA-256 differs).")
+    return validated(read_index(chunks), with_blocks=True)
 
 
 def _copies_on(target: Target, backup_id: str) -> Sequence[StoredCopy]:
@@ -121,7 +129,7 @@ def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str) -> Manifest
     names = {"archive": (manifest.archive.name, keys.archive), "index": (manifest.index.name, keys.index)}
     for part, (name, key) in names.items():
         if not key.endswith("/" + name):
-            raise DamagedArchiveError(f"the manifest {keys.manifest} names another {part}: {name}")
+            raise DamagedArchiveError(f"the manifest {keys.manifest} names another {part}: {name!r}")
     if manifest.backup_id != backup_id:
         raise DamagedArchiveError(f"the manifest {keys.manifest} belongs to another backup: {manifest.backup_id}")
     return manifest

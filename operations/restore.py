@@ -6,6 +6,7 @@ folders last, from the deepest up, because each file that is made in a folder ch
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from archives.entry import Entry
 from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError
 from hosts.local_tree import LocalTree
 from model import Member, MemberKind
-from operations.contents import select_entries, zip_directory
+from operations.contents import Selection, nothing_at, zip_directory, zip_entries
 from operations.copies import StoredCopy, read_entries
 from operations.restore_content import FATAL_ERRORS, ContentWriter, Written
 from utils import printable
 
 OnProgress = Callable[[Member, int], None]
+
+# link(2): a file system without hard links, too many of one file, or a mount between the two.
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 @dataclass(slots=True)
@@ -52,9 +56,6 @@ def restore_files(
         raise HoldfastError(
             f"The files cannot be put into {folder}: {error.strerror}. What was restored until then is left there."
         ) from error
-    if paths and not (report.files or report.folders or report.links or report.problems):
-        wanted = ", ".join(printable(path) for path in paths)
-        raise HoldfastError(f"{copy} holds nothing at {wanted}. restore.py show {copy.backup_id} lists what it holds.")
     return report
 
 
@@ -81,6 +82,7 @@ class _Restoration:
 
     def run(self, paths: Sequence[bytes]) -> RestoreReport:
         writer = ContentWriter(self._copy.read, self._tree, self._written)
+        selection = Selection(paths)
         try:
             entries = read_entries(self._copy)
         except (DamagedArchiveError, ObjectNotFoundError) as error:
@@ -89,11 +91,13 @@ class _Restoration:
                 "second in times are not restored."
             )
             reader = zip_directory(self._copy)
-            writer.write_from_zip(self._files(select_entries(reader.entries(), paths)), reader)
+            writer.write_from_zip(self._files(selection.of(zip_entries(reader))), reader)
         else:
-            writer.write(self._files(select_entries(entries, paths)))
+            writer.write(self._files(selection.of(entries)))
             writer.write(self._hard_links_without_a_file())
         self._finish()
+        if selection.unmatched:
+            self._report.problems.append(nothing_at(self._copy, selection.unmatched))
         return self._report
 
     def _files(self, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -121,6 +125,9 @@ class _Restoration:
             except OSError as error:
                 if error.errno in FATAL_ERRORS:
                     raise
+                if error.errno in _NO_HARD_LINKS:
+                    yield entry
+                    continue
                 self._written(Written(entry, problem=error.strerror))
             else:
                 self._written(Written(entry))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from archives.segments import Piece, RunningCrc, Segment, plan_segments, unpack_piece
-from errors import DamagedArchiveError, ObjectNotFoundError
+from errors import ArchiveError, DamagedArchiveError, ObjectNotFoundError
 from model import Member
-from operations.contents import zip_directory
+from operations.contents import zip_directory, zip_entries
 from operations.copies import StoredCopy, read_entries
 from operations.parallel import map_in_threads
 from utils import printable
@@ -48,7 +48,7 @@ def verify_copy(copy: StoredCopy, on_progress: OnProgress) -> VerifyReport:
             for piece in pieces:
                 check.add(piece)
         archive.read_to_end()
-    except DamagedArchiveError as error:
+    except ArchiveError as error:
         report.problems.append(str(error))
         return report
     expected = copy.manifest.archive
@@ -80,12 +80,9 @@ class _ArchiveStream:
         return self._digest.hexdigest()
 
     def segments(self, planned: Iterator[Segment]) -> Iterator[tuple[Segment, bytes]]:
-        """Each segment with its bytes; what lies between them is read and hashed too."""
+        """Each segment with its bytes, fewer where the archive ends; what lies between them is hashed too."""
         for segment in planned:
-            start = self.size - len(self._held)
-            if segment.offset < start:
-                raise DamagedArchiveError("the index is not in the order of the archive")
-            self._take(segment.offset - start)
+            self._skip(segment.offset - (self.size - len(self._held)))
             yield segment, self._take(segment.length)
 
     def read_to_end(self) -> None:
@@ -93,13 +90,20 @@ class _ArchiveStream:
         for chunk in self._chunks:
             self._note(chunk)
 
+    def _skip(self, length: int) -> None:
+        while length > len(self._held) and (chunk := next(self._chunks, None)) is not None:
+            length -= len(self._held)
+            self._held = chunk
+            self._note(chunk)
+        self._held = self._held[length:]
+
     def _take(self, length: int) -> bytes:
         parts = [self._held]
         held = len(self._held)
         while held < length:
             chunk = next(self._chunks, None)
             if chunk is None:
-                raise DamagedArchiveError(f"the archive ends at byte {self.size:,}, before its last member")
+                break
             self._note(chunk)
             parts.append(chunk)
             held += len(chunk)
@@ -162,7 +166,7 @@ def _verify_without_index(copy: StoredCopy, report: VerifyReport, on_progress: O
     """Member by member from the ZIP alone, so that what can still be had is known."""
     try:
         reader = zip_directory(copy)
-        for entry in reader.entries():
+        for entry in zip_entries(reader):
             try:
                 for _ in reader.content(entry):
                     pass
@@ -172,5 +176,5 @@ def _verify_without_index(copy: StoredCopy, report: VerifyReport, on_progress: O
             report.members += 1
             report.size += entry.size
             on_progress(entry.member, entry.size)
-    except (DamagedArchiveError, ObjectNotFoundError) as error:
+    except (ArchiveError, ObjectNotFoundError) as error:
         report.problems.append(str(error))

@@ -71,11 +71,13 @@ def with_index(copy: StoredCopy, storage: Path, spool: Path, entries: Sequence[E
 
 
 def with_index_bytes(copy: StoredCopy, storage: Path, data: bytes) -> StoredCopy:
-    """The same copy with this index, which its manifest confirms."""
+    """The same copy with this index, which its manifest confirms, there too."""
     path_of(storage, copy.keys.index).write_bytes(data)
     assert copy.manifest is not None
     part = FilePart(copy.manifest.index.name, len(data), hashlib.sha256(data).hexdigest())
-    return replace(copy, manifest=replace(copy.manifest, index=part))
+    manifest = replace(copy.manifest, index=part)
+    path_of(storage, copy.keys.manifest).write_bytes(manifest.encode())
+    return replace(copy, manifest=manifest)
 
 
 def change_lines(index: bytes, change: Callable[[list[dict[str, object]]], None]) -> bytes:
