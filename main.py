@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import command_line
 from command_line import INSTALLATION, complain, is_terminal, show, show_json, styled
 from errors import EXIT_FAILED, EXIT_GOOD
-from utils import printable, utc_now
+from utils import format_count, printable, utc_now
 
 if TYPE_CHECKING:
     from model import Backup, Configuration
@@ -84,7 +84,7 @@ def validate(arguments: argparse.Namespace) -> int:
         )
     elif not arguments.quiet:
         tail = f", {disabled} of them disabled" if disabled else ""
-        show(f"{configuration.path} is valid: {_count(len(configuration.backups), 'backup')}{tail}.")
+        show(f"{configuration.path} is valid: {format_count(len(configuration.backups), 'backup')}{tail}.")
     return EXIT_GOOD
 
 
@@ -112,7 +112,7 @@ def remove(arguments: argparse.Namespace) -> int:
         show_json({"changed": change.is_change, "removed": removed})
     elif not arguments.quiet:
         whose = "a missing configuration" if arguments.orphaned else str(command_line.configuration_path(arguments))
-        show(f"{_count(len(removed), 'line')} of {whose} removed from the crontab.")
+        show(f"{format_count(len(removed), 'line')} of {whose} removed from the crontab.")
     if os.fsencode(INSTALLATION / "main.py") in change.after and not arguments.quiet:
         complain(
             "warning: The crontab still starts main.py, which puts the lines back. Remove that line with `crontab -e`."
@@ -196,7 +196,7 @@ def _report_sync(
         return
     if arguments.quiet:
         return
-    lines = _count(count, "scheduled line")
+    lines = format_count(count, "scheduled line")
     if change.is_change:
         show(f"The crontab now has {lines} of {configuration.path} ({len(added)} lines added, {len(removed)} removed).")
         if arguments.verbose:
@@ -266,10 +266,6 @@ def _local(moment: datetime) -> str:
     from schedules.times import local_zone
 
     return moment.astimezone(local_zone()).strftime("%Y-%m-%d %H:%M")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 # --- the command line -------------------------------------------------------------------------------------------
