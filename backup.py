@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import command_line
@@ -17,13 +15,11 @@ from errors import (
     EXIT_ALREADY_RUNNING,
     EXIT_FAILED,
     EXIT_GOOD,
-    EXIT_INTERRUPTED,
     EXIT_PARTIAL,
-    EXIT_TERMINATED,
     AlreadyRunningError,
-    InterruptedRun,
     UsageError,
 )
+from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from catalog import Catalog
@@ -78,32 +74,13 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         if not any(chosen):
             return _show_overview(arguments, configuration, catalog)
-        _end_cleanly_on_signals()
+        end_cleanly_on_signals("What was not finished is removed; earlier copies are untouched.")
         return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
     finally:
         catalog.close()
 
 
 # --- running ----------------------------------------------------------------------------------------------------
-
-
-_INTERRUPTING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _end_cleanly_on_signals() -> None:
-    """Let the first signal raise InterruptedRun, so that everything is put right on the way out; ignore the others."""
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        for each in _INTERRUPTING_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise InterruptedRun(
-            f"Interrupted by {signal.Signals(number).name}. What was not finished is removed; earlier copies are "
-            "untouched.",
-            EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED,
-        )
-
-    for each in _INTERRUPTING_SIGNALS:
-        signal.signal(each, interrupt)
 
 
 def _catch_up(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:

@@ -120,7 +120,7 @@ def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namesp
         exit_code = command(arguments)
         flush_output()
         return exit_code
-    except errors.HoldfastError as error:
+    except (errors.HoldfastError, errors.InterruptedRun) as error:
         report(error, as_json=arguments.json)
         return error.exit_code
     except KeyboardInterrupt:
@@ -137,7 +137,7 @@ def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namesp
 # --- errors -----------------------------------------------------------------------------------------------------
 
 
-def report(error: errors.HoldfastError, *, as_json: bool) -> None:
+def report(error: errors.HoldfastError | errors.InterruptedRun, *, as_json: bool) -> None:
     """The message of an expected error, redacted: on standard error, or as JSON on standard output."""
     problems = error.problems if isinstance(error, errors.ConfigurationError) else ()
     if as_json:

@@ -17,8 +17,8 @@
     │   ├── ObjectExistsError          1   keys are never overwritten
     │   ├── StorageFullError           1   no space or quota left
     │   └── IntegrityError             1   the stored bytes are not the bytes that were sent
-    ├── CatalogError                   1   the database of runs cannot be used
-    └── InterruptedRun           130/143   SIGINT or SIGTERM ended the run
+    └── CatalogError                   1   the database of runs cannot be used
+    InterruptedRun               130/143   SIGINT, SIGTERM or SIGHUP ended the run
 
 A *partial* run (exit 3) is no error: it is an outcome, see ``model.RunStatus``.
 Vendor exceptions (OSError among them) are translated into these at the edge, in the adapter that met them.
@@ -115,8 +115,11 @@ class CatalogError(HoldfastError):
     """The database of runs cannot be opened, migrated or written."""
 
 
-class InterruptedRun(HoldfastError):  # noqa: N818
-    """SIGINT (130) or SIGTERM (143) ended the run. Not named ``…Error``: the user asked for it."""
+class InterruptedRun(BaseException):
+    """SIGINT (130), SIGTERM or SIGHUP (143) ended the run. Not named ``…Error``: the user asked for it.
+
+    Like KeyboardInterrupt it is no Exception: it may come up anywhere, and no handler of errors may take it for one.
+    """
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -32,12 +32,12 @@ OnProgress = Callable[[Member, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a backup. ``interrupted_runs`` are when earlier runs began that may have left something."""
+    """One try at a backup. ``unfinished_runs`` are when earlier runs began that may have left something."""
 
     backup: Backup
     run_id: str
     started: datetime
-    interrupted_runs: tuple[datetime, ...]
+    unfinished_runs: tuple[datetime, ...]
     spool_directory: Path
     own_folders: tuple[Path, ...]
 
@@ -62,7 +62,7 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnPr
     file_source(attempt.backup)
     copies = [TargetCopy(target, attempt.backup.id, attempt.started) for target in attempt.backup.targets]
     for copy in copies:
-        copy.open(attempt.interrupted_runs)
+        copy.open(attempt.unfinished_runs)
     require_one(copies)
     contents = _Contents(on_note)
     try:

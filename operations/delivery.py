@@ -14,6 +14,9 @@ from model import StoredObject
 # Chunks are up to 1 MiB, so this is what a target may lag behind the others, in MiB.
 _QUEUE_LENGTH = 8
 
+# How often a full queue, or a thread that is waited for, is looked at for being dead.
+_PATIENCE_SECONDS = 0.2
+
 Put = Callable[[Iterable[bytes]], StoredObject]
 """Stores what it is given under a key of one target; see ``storages.storage.Storage.put``."""
 
@@ -41,6 +44,8 @@ def deliver(chunks: Iterable[bytes], puts: Iterable[Put]) -> Delivered:
     digest = hashlib.sha256()
     size = 0
     try:
+        for sender in senders:
+            sender.start()
         for chunk in chunks:
             digest.update(chunk)
             size += len(chunk)
@@ -70,6 +75,8 @@ class _Sender:
         self._result: StoredObject | HoldfastError | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     @property
@@ -88,12 +95,15 @@ class _Sender:
         self._offer(_AbortedError())
 
     def join(self) -> None:
-        self._thread.join()
+        # Once Thread.join() was interrupted, it takes the thread for dead: https://github.com/python/cpython/issues/90882
+        # The thread of a sender whose start() was interrupted may never have begun.
+        while not self._ended.wait(_PATIENCE_SECONDS) and self._thread.is_alive():
+            pass
 
     def _offer(self, item: bytes | _AbortedError | None) -> bool:
         while not self._ended.is_set():
             try:
-                self._queue.put(item, timeout=0.2)
+                self._queue.put(item, timeout=_PATIENCE_SECONDS)
             except queue.Full:
                 continue
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,13 +34,12 @@ def run_backup(
     with lock_backup(state, backup.id):
         started = _start_time(catalog, backup.id)
         with run_log(state, backup.id, started) as log:
-            for dead in catalog.mark_dead_runs(backup.id, started):
+            dead_runs = catalog.mark_dead_runs(backup.id, started)
+            for dead in dead_runs:
                 log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
+            unfinished_runs = _unfinished_runs([*dead_runs, *catalog.runs(backup.id, 50)])
             run = Run(uuid.uuid4().hex, backup.id, started, slot)
-            catalog.begin_run(run)
-            attempt = Attempt(
-                backup, run.id, started, _interrupted_runs(catalog, backup.id), _spool(state), configuration.own_folders
-            )
+            attempt = Attempt(backup, run.id, started, unfinished_runs, state / "spool", configuration.own_folders)
             return _recorded(run, attempt, catalog, log, on_progress)
 
 
@@ -47,9 +47,11 @@ def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger,
     """Back up, and record how it ended, whatever happens."""
     log.info("%s begins", run.backup_id)
     try:
+        catalog.begin_run(run)
+        _make_spool(attempt.spool_directory)
         outcome = back_up(attempt, lambda note: _log_note(log, note), on_progress)
     except (InterruptedRun, KeyboardInterrupt):
-        log.warning("it was interrupted; nothing of it counts")
+        log.warning("it was interrupted; what was not finished is removed")
         catalog.finish_run(_ended(run, RunStatus.INTERRUPTED, "It was interrupted."))
         raise
     except HoldfastError as error:
@@ -77,16 +79,14 @@ def _start_time(catalog: Catalog, backup_id: str) -> datetime:
     return utc_now()
 
 
-def _interrupted_runs(catalog: Catalog, backup_id: str) -> tuple[datetime, ...]:
-    """When the runs began that may have left something: of the last fifty, those that did not end by themselves."""
-    recent = catalog.runs(backup_id, 50)
-    return tuple(run.started for run in recent if run.status is RunStatus.INTERRUPTED)
+def _unfinished_runs(runs: Iterable[Run]) -> tuple[datetime, ...]:
+    """When those began that may have left something on a target: a failed one, too, where it could not clean up."""
+    return tuple(run.started for run in runs if run.status in (RunStatus.INTERRUPTED, RunStatus.FAILED))
 
 
-def _spool(state_directory: Path) -> Path:
-    path = state_directory / "spool"
+def _make_spool(path: Path) -> None:
     try:
-        return make_private_directory(path)
+        make_private_directory(path)
     except OSError as error:
         raise HoldfastError(f"The folder {path} cannot be made: {error.strerror}. Check STATE_DIR.") from error
 

@@ -27,16 +27,19 @@ class TargetCopy:
         self._storage: Storage | None = None
         self._finished = False
 
-    def open(self, interrupted_runs: Iterable[datetime]) -> None:
-        """Open the storage and remove what interrupted runs (they began at these times) left half done.
+    def open(self, unfinished_runs: Iterable[datetime]) -> None:
+        """Open the storage and remove what earlier runs that were not finished (they began at these times) left there.
 
         The caller holds the backup's lock. A failure is kept in ``error``.
         """
         try:
             self._storage = open_storage(self.target.storage)
             self._storage.clean_up(self._folder)
-            for started in interrupted_runs:
-                self._discard(copy_keys(self.target.path, self._backup_id, started))
+            present = {stored.key for stored in self._storage.list(self._folder)}
+            for started in unfinished_runs:
+                keys = copy_keys(self.target.path, self._backup_id, started)
+                if present.intersection((keys.archive, keys.index)):
+                    self._discard(keys)
         except HoldfastError as error:
             self.error = error
 

@@ -50,9 +50,13 @@ class Holdfast:
             "UPLOAD_TO": [{"STORAGE_NAME": "LOCAL", "PATH": ""}],
             **keys,
         }
+        self.write({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": [backup]}]}]})
+
+    def write(self, configuration: Mapping[str, object]) -> None:
+        """Write this configuration, whatever it says."""
         self.folder.mkdir(exist_ok=True)
         # JSON is YAML too.
-        self.config.write_text(json.dumps({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": [backup]}]}]}))
+        self.config.write_text(json.dumps(configuration))
         self.config.chmod(0o600)
 
     def environment(self) -> dict[str, str]:
@@ -72,9 +76,13 @@ class Holdfast:
 
     def run(self, program: str, *arguments: str | bytes | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run it to its end. ``options`` are those of ``subprocess.run``; ``env`` is added to :meth:`environment`."""
+        return self.run_command(self.command(program, *arguments), **options)
+
+    def run_command(self, command: list[str | bytes | Path], **options: Any) -> subprocess.CompletedProcess[str]:
+        """The same for an argv."""
         environment: Mapping[str, str] = {**self.environment(), **options.pop("env", {})}
         return subprocess.run(
-            self.command(program, *arguments),
+            command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -85,17 +93,30 @@ class Holdfast:
 
     def start(self, program: str, *arguments: str | bytes | Path, **options: Any) -> subprocess.Popen[str]:
         """Start it; its output can be read from the pipes. ``options`` are those of ``subprocess.Popen``."""
+        return self.start_command(self.command(program, *arguments), **options)
+
+    def start_command(self, command: list[str | bytes | Path], **options: Any) -> subprocess.Popen[str]:
+        """The same for an argv."""
         environment: Mapping[str, str] = {**self.environment(), **options.pop("env", {})}
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(
-            self.command(program, *arguments), encoding="utf-8", errors="backslashreplace", env=environment, **pipes
-        )
+        return subprocess.Popen(command, encoding="utf-8", errors="backslashreplace", env=environment, **pipes)
 
     def back_up(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run the backup now, which must end well."""
         finished = self.run("backup.py", BACKUP_ID, *options)
         assert finished.returncode == 0, finished.stderr
         return finished
+
+    def command_with_plan(self, plan: Mapping[str, object], *arguments: str) -> list[str | bytes | Path]:
+        """The argv of ``backup.py`` with something planned in it: see ``tests.support.planned``."""
+        python, *command = self.command("backup.py", *arguments)
+        document = json.dumps({"trace": str(self.trace), **plan})
+        return [python, ROOT / "tests" / "support" / "planned.py", document, *command]
+
+    @property
+    def trace(self) -> Path:
+        """The points that processes with a plan passed, a line for each."""
+        return self.folder / "trace"
 
     def restore(
         self, to: Path, *paths: str | bytes, copy: str = BACKUP_ID, **options: Any

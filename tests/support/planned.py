@@ -1,0 +1,92 @@
+"""A program of Holdfast that meets something at a planned point: ``python -m tests.support.planned PLAN SCRIPT …``.
+
+The plan is JSON: ``{"trace": FILE, "point": NAME, "nth": N, "when": "before" or "after", "signal": NUMBER, "error":
+ERRNO}``. The name of every point that is passed is appended to the file; at the n-th call (from 1) of the one that is
+named, before it or after it, the process sends itself the signal, or the call fails with the error. A point is a system
+call that makes something durable or visible, or a method of a storage or of the catalog.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SYSTEM_CALLS = ("link", "unlink", "mkdir", "rename", "replace", "fsync", "fdatasync")
+STORAGE_METHODS = ("put", "delete", "clean_up", "list")
+CATALOG_METHODS = ("mark_dead_runs", "begin_run", "finish_run")
+RUN_STEPS = ("_packed", "_manifest", "_outcome")
+BLOCKED_SECONDS = 0.3
+
+
+class Plan:
+    """What happens where, in this process."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._trace = os.open(document["trace"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._lock = threading.Lock()
+        self._calls: Counter[str] = Counter()
+
+    def wrap(self, owner: Any, attribute: str, name: str) -> None:
+        """Make ``owner.attribute`` a point of this name."""
+        original: Callable[..., Any] = getattr(owner, attribute)
+
+        @functools.wraps(original)
+        def planned(*arguments: Any, **options: Any) -> Any:
+            with self._lock:
+                self._calls[name] += 1
+                is_planned = self._document.get("point") == name and self._document["nth"] == self._calls[name]
+            os.write(self._trace, f"{name}\n".encode())
+            if not is_planned:
+                return original(*arguments, **options)
+            if self._document["when"] == "before":
+                self._act()
+            result = original(*arguments, **options)
+            if self._document["when"] == "after":
+                self._act()
+            return result
+
+        setattr(owner, attribute, planned)
+
+    def _act(self) -> None:
+        if "error" in self._document:
+            raise OSError(self._document["error"], os.strerror(self._document["error"]))
+        os.kill(os.getpid(), self._document["signal"])
+        # A signal that is handled is handled by the main thread; it meets it while this thread is where it is.
+        time.sleep(BLOCKED_SECONDS)
+
+
+def main() -> None:
+    """Set the points, and become the program."""
+    plan = Plan(json.loads(sys.argv[1]))
+    del sys.argv[:2]
+    root = Path(__file__).resolve().parent.parent.parent
+    sys.path.insert(0, str(root))
+    import operations.backup
+    from catalog import Catalog
+    from storages.local import LocalStorage
+
+    for owner, prefix, names in (
+        (os, "os.", SYSTEM_CALLS),
+        (LocalStorage, "storage.", STORAGE_METHODS),
+        (Catalog, "catalog.", CATALOG_METHODS),
+        (operations.backup, "backup.", RUN_STEPS),
+    ):
+        for name in names:
+            plan.wrap(owner, name, prefix + name)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background ignores it
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
