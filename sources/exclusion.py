@@ -22,12 +22,10 @@ class Exclusion:
         self._patterns = [compiled for pattern in patterns for compiled in _compile(pattern)]
         self._patterns.reverse()
 
-    def covers(self, root: bytes, entry: os.DirEntry[bytes]) -> bool:
-        """Whether this entry, somewhere below the folder ``root``, is left out. Raises OSError."""
-        relative = os.fsdecode(entry.path[len(root.rstrip(b"/")) + 1 :])
+    def covers(self, path: bytes, *, is_folder: bool) -> bool:
+        """Whether a path, relative to the one that the patterns are for, is left out."""
         # A newline in a name is like any other character; to a regular expression it would be the end of the text.
-        relative = relative.replace("\n", "\0")
-        is_folder = entry.is_dir(follow_symlinks=False)
+        relative = os.fsdecode(path).replace("\n", "\0")
         for leaves_out, folders_only, expression in self._patterns:
             if is_folder or not folders_only:
                 found = expression.search(relative)

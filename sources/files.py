@@ -88,58 +88,63 @@ class FileWalk:
             yield member
         if not stat.S_ISDIR(status.st_mode):
             return
-        stack = [self._entries(root)]
+        start_of_relative = len(root.rstrip(b"/")) + 1
+        stack = [self._paths(root)]
         while stack:
-            entry = next(stack[-1], None)
-            if entry is None:
+            path = next(stack[-1], None)
+            if path is None:
                 stack.pop()
                 continue
-            path = entry.path
             if path in roots:
                 continue
             try:
-                if self._exclude is not None and self._exclude.covers(root, entry):
-                    continue
-                entry_status = entry.stat(follow_symlinks=False)
+                path_status = self._host.lstat(path)
             except OSError as error:
                 self._note_error(path, error)
                 continue
-            member = self._member(path, entry_status)
+            is_folder = stat.S_ISDIR(path_status.st_mode)
+            if self._exclude is not None and self._exclude.covers(path[start_of_relative:], is_folder=is_folder):
+                continue
+            member = self._member(path, path_status)
             if member is None:
                 continue
             yield member
-            if member.kind is MemberKind.DIRECTORY and self._enters(path, entry_status, status):
-                stack.append(self._entries(path))
+            if is_folder and self._enters(path, path_status, status):
+                stack.append(self._paths(path))
 
-    def _entries(self, path: bytes) -> Iterator[os.DirEntry[bytes]]:
+    def _paths(self, folder: bytes) -> Iterator[bytes]:
+        """The paths in a folder that is not left out, in the order of their names."""
         try:
-            entries = self._host.list_directory(path)
+            names = self._host.list_directory(folder)
         except OSError as error:
-            self._note_error(path, error)
-            return iter(())
-        reason = self._reason_to_leave_out(entries)
+            self._note_error(folder, error)
+            return
+        reason = self._reason_to_leave_out(folder, names)
         if reason is not None:
-            self._note(Note(NoteKind.LEFT_OUT, path[1:], reason))
-            return iter(())
-        return iter(entries)
+            self._note(Note(NoteKind.LEFT_OUT, folder[1:], reason))
+            return
+        # Names are dropped as they are used: a folder can hold a million of them.
+        names.sort(reverse=True)
+        start = folder.rstrip(b"/") + b"/"
+        while names:
+            yield start + names.pop()
 
-    def _reason_to_leave_out(self, entries: list[os.DirEntry[bytes]]) -> str | None:
+    def _reason_to_leave_out(self, folder: bytes, names: list[bytes]) -> str | None:
         if not (self._markers or self._source.exclude_caches):
             return None
-        by_name = {entry.name: entry for entry in entries}
         for marker in self._markers:
-            if marker in by_name:
+            if marker in names:
                 return f"it holds {printable(marker)} (EXCLUDE_IF_PRESENT)"
-        tag = by_name.get(_CACHE_TAG_NAME) if self._source.exclude_caches else None
-        if tag is not None and self._is_cache_tag(tag):
+        if self._source.exclude_caches and _CACHE_TAG_NAME in names and self._is_cache_tag(folder):
             return "it holds a CACHEDIR.TAG (EXCLUDE_CACHES)"
         return None
 
-    def _is_cache_tag(self, entry: os.DirEntry[bytes]) -> bool:
+    def _is_cache_tag(self, folder: bytes) -> bool:
+        path = os.path.join(folder, _CACHE_TAG_NAME)
         try:
             return (
-                entry.is_file(follow_symlinks=False)
-                and self._host.read_start(entry.path, len(_CACHE_TAG_SIGNATURE)) == _CACHE_TAG_SIGNATURE
+                stat.S_ISREG(self._host.lstat(path).st_mode)
+                and self._host.read_start(path, len(_CACHE_TAG_SIGNATURE)) == _CACHE_TAG_SIGNATURE
             )
         except OSError:
             return False
