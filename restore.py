@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import command_line
 from command_line import complain, show, show_json, styled, table
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, UsageError
+from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from archives.entry import Entry
@@ -27,6 +28,8 @@ EXAMPLES = (
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
     ("restore.py verify shop/uploads", "read it back and check every byte"),
 )
+_LISTED_PROBLEMS = 50
+
 _ID_HELP = "project/name of a backup"
 _COPY_HELP = "project/name, or project/name@TIME for an older copy; the beginning of a time will do"
 
@@ -62,8 +65,21 @@ def main() -> int:
     for command in (listing, showing, restoring, verifying):
         command.add_argument("--storage", metavar="NAME", help="only the copies on this storage")
         command_line.add_common_options(command, is_subcommand=True)
-    arguments = parser.parse_args()
+    arguments = _parsed(parser)
     return command_line.run(arguments.run, arguments)
+
+
+def _parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments, where a PATH may follow an option: argparse takes all positional arguments at the first of them
+    (https://github.com/python/cpython/issues/59317)."""
+    arguments, rest = parser.parse_known_args()
+    options_end = rest.index("--") if "--" in rest else len(rest)
+    unknown = [text for text in rest[:options_end] if text.startswith("-")]
+    if unknown or (rest and "paths" not in arguments):
+        parser.error(f"unrecognized arguments: {' '.join(unknown or rest)}")
+    if rest:
+        arguments.paths += rest[:options_end] + rest[options_end + 1 :]
+    return arguments
 
 
 def _backup(configuration: Configuration, text: str) -> Backup:
@@ -73,13 +89,25 @@ def _backup(configuration: Configuration, text: str) -> Backup:
     return find_backup(configuration, text)
 
 
-def _chosen(arguments: argparse.Namespace) -> StoredCopy:
+def _chosen(arguments: argparse.Namespace) -> tuple[StoredCopy, Listing]:
+    """The copy that is meant, and all of its backup. A newer one that cannot be read is said."""
     from operations.copies import choose_copy
 
     backup_text, _, wanted = arguments.copy.partition("@")
     configuration = command_line.load(arguments)
     backup = _backup(configuration, backup_text)
-    return choose_copy(_copies(backup, arguments), backup.id, wanted or "latest")
+    listing = _copies(backup, arguments)
+    return choose_copy(listing, backup.id, wanted or "latest"), listing
+
+
+def _chosen_to_read(arguments: argparse.Namespace) -> StoredCopy:
+    copy, listing = _chosen(arguments)
+    for error in listing.errors:
+        complain(error)
+    for newer in listing.copies:
+        if newer.keys.timestamp > copy.keys.timestamp and newer.manifest is None:
+            complain(f"{newer} is newer and is left out: {newer.error}.")
+    return copy
 
 
 def _copies(backup: Backup, arguments: argparse.Namespace) -> Listing:
@@ -159,7 +187,7 @@ def _copy_document(copy: StoredCopy) -> dict[str, object]:
 def _show(arguments: argparse.Namespace) -> int:
     from operations.contents import list_contents
 
-    copy = _chosen(arguments)
+    copy = _chosen_to_read(arguments)
     entries = list_contents(copy, [os.fsencode(path) for path in arguments.paths])
     if arguments.json:
         show_json({"copy": _copy_document(copy), "members": [_entry_document(entry) for entry in entries]})
@@ -217,12 +245,14 @@ def _restore(arguments: argparse.Namespace) -> int:
     from progress import Progress
     from utils import format_count, format_size
 
-    copy = _chosen(arguments)
+    copy = _chosen_to_read(arguments)
+    folder = arguments.to.absolute()
+    end_cleanly_on_signals(f"What was restored until then lies in {folder}, every file of it whole.")
     expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
         report = restore_files(
             copy,
-            arguments.to.absolute(),
+            folder,
             [os.fsencode(path) for path in arguments.paths],
             overwrite=arguments.overwrite,
             on_progress=progress.advance,
@@ -231,7 +261,7 @@ def _restore(arguments: argparse.Namespace) -> int:
         show_json(
             {
                 "copy": _copy_document(copy),
-                "to": str(arguments.to.absolute()),
+                "to": str(folder),
                 "files": report.files,
                 "folders": report.folders,
                 "links": report.links,
@@ -240,40 +270,59 @@ def _restore(arguments: argparse.Namespace) -> int:
                 "remarks": report.remarks,
             }
         )
-    elif not arguments.quiet:
+        return EXIT_FAILED if report.problems else EXIT_GOOD
+    if not arguments.quiet:
         show(
             f"{copy}: {format_count(report.files, 'file')} ({format_size(report.size)}), "
             f"{format_count(report.folders, 'folder')} and {format_count(report.links, 'link')} "
-            f"restored into {arguments.to.absolute()}"
+            f"restored into {folder}"
         )
     for remark in report.remarks:
         complain(remark)
     if report.problems:
-        raise HoldfastError("Not everything came back:\n  " + "\n  ".join(report.problems))
+        raise HoldfastError(f"Not everything of {copy} came back:\n  {_listed(report.problems)}")
     return EXIT_GOOD
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    """Every target that holds the copy is read: one that rots is not made good by another."""
+    from operations.copies import copies_to_verify
+
+    chosen, listing = _chosen(arguments)
+    copies = copies_to_verify(listing, chosen)
+    reports = [_verified(copy, arguments) for copy in copies]
+    if arguments.json:
+        show_json({"copies": reports, "errors": listing.errors})
+    for error in listing.errors:
+        complain(error)
+    return EXIT_FAILED if listing.errors or any(report["problems"] for report in reports) else EXIT_GOOD
+
+
+def _verified(copy: StoredCopy, arguments: argparse.Namespace) -> dict[str, object]:
     from operations.verify import verify_copy
     from progress import Progress
     from utils import format_count, format_size
 
-    copy = _chosen(arguments)
     expected = copy.manifest.content.size if copy.manifest else None
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
         report = verify_copy(copy, progress.advance)
-    if arguments.json:
-        document = {"members": report.members, "size": report.size, "problems": report.problems}
-        show_json({"copy": _copy_document(copy), **document})
-        return EXIT_FAILED if report.problems else EXIT_GOOD
-    if report.problems:
-        raise HoldfastError(f"{copy} is damaged:\n  " + "\n  ".join(report.problems))
-    if not arguments.quiet:
+    if report.problems and not arguments.json:
+        complain(f"{copy} is {styled('damaged', 'red', sys.stderr)}:\n  {_listed(report.problems)}")
+    elif not (arguments.quiet or arguments.json):
         show(
             f"{copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, "
             f"{format_size(report.size)} checked"
         )
-    return EXIT_GOOD
+    document = {"members": report.members, "size": report.size, "problems": report.problems}
+    return {"copy": _copy_document(copy), **document}
+
+
+def _listed(problems: Sequence[str]) -> str:
+    """The first problems, a line each: of a million damaged files nobody reads all."""
+    lines = list(problems[:_LISTED_PROBLEMS])
+    if len(problems) > len(lines):
+        lines.append(f"… and {len(problems) - len(lines):,} more; --json lists all")
+    return "\n  ".join(lines)
 
 
 if __name__ == "__main__":

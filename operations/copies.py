@@ -67,7 +67,7 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
 
     ``latest`` is the newest good one; only where there is none, the newest partial one. Of several targets that hold
     it, the first of the configuration is taken. One whose manifest cannot be read is taken only where its time is
-    given and no other has it. Raises UsageError.
+    given and no other has it. Raises UsageError, and HoldfastError where there is one that cannot be read.
     """
     readable = [copy for copy in listing.copies if copy.manifest is not None]
     if wanted == "latest":
@@ -76,8 +76,9 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
                 if copy.manifest is not None and copy.manifest.status is status:
                     return copy
         reasons = [*listing.errors, *(f"{copy}: {copy.error}" for copy in listing.copies)]
-        kind = "sound copy" if listing.copies else "copy"
-        raise UsageError("\n  ".join([f"There is no {kind} of {backup_id} on its targets.", *reasons]))
+        if reasons:
+            raise HoldfastError("\n  ".join([f"No copy of {backup_id} can be read:", *reasons]))
+        raise UsageError(f"There is no copy of {backup_id} on its targets.")
     matching = [copy for copy in listing.copies if copy.keys.timestamp.startswith(wanted)]
     matching = [copy for copy in matching if copy.manifest is not None] or matching
     timestamps = sorted({copy.keys.timestamp for copy in matching})
@@ -86,6 +87,16 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
     if len(timestamps) > 1:
         raise UsageError(f"{backup_id}@{wanted} could be {', '.join(timestamps)}. Write more of the time.")
     return matching[0]
+
+
+def copies_to_verify(listing: Listing, chosen: StoredCopy) -> list[StoredCopy]:
+    """The chosen copy on each of its targets, and each newer one that nobody could choose because it cannot be read."""
+    return [
+        copy
+        for copy in listing.copies
+        if copy.keys.timestamp == chosen.keys.timestamp
+        or (copy.manifest is None and copy.keys.timestamp > chosen.keys.timestamp)
+    ]
 
 
 def read_entries(copy: StoredCopy) -> Iterator[Entry]:

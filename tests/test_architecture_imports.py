@@ -15,7 +15,7 @@ from tests.support.product_code import ROOT, all_imports, units
 
 # For each unit (a top-level module or package), the units that it may import.
 COMMON = {"model", "errors", "utils"}
-COMMAND = {*COMMON, "command_line", "progress", "config", "schedules", "operations"}
+COMMAND = {*COMMON, "command_line", "interruption", "progress", "config", "schedules", "operations"}
 MAY_IMPORT = {
     "utils": set(),
     "model": {"utils"},
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "catalog": COMMON,
     "operations": {*COMMON, "sources", "hosts", "archives", "storages", "catalog", "schedules"},
     "command_line": {*COMMON, "config"},
+    "interruption": {"errors"},
     "progress": {*COMMON, "command_line"},
     "main": COMMAND,
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
