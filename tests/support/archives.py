@@ -15,6 +15,7 @@ from model import Compression, FileSource, Member, MemberKind, Note, SeekableCon
 from sources.files import FileWalk
 
 MIB = 1 << 20
+ZEROS = bytes(MIB)
 
 
 @dataclass
@@ -47,7 +48,10 @@ def pack(members: Iterable[Member], path: Path, compression: Compression | None 
     )
     with path.open("wb") as file:
         for chunk in writer.chunks():
-            file.write(chunk)
+            if len(chunk) == MIB and chunk == ZEROS:
+                file.seek(MIB, os.SEEK_CUR)  # so that an archive of 4 GiB of zeros takes no room
+            else:
+                file.write(chunk)
     return packed
 
 
