@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from utils import remember_secret
 
@@ -228,9 +228,13 @@ class OpenContent(Protocol):
 
 
 class SeekableContent(ABC):
-    """Content that can be read at any position, so its blocks can be packed in parallel."""
+    """Content that can be read at any position, so its blocks can be packed in parallel.
+
+    ``can_be_sent`` says that it can be pickled, and read by another process of this machine.
+    """
 
     __slots__ = ()
+    can_be_sent: ClassVar[bool] = False
 
     @abstractmethod
     def open(self, length: int) -> OpenContent:

@@ -37,7 +37,7 @@ def validated(entries: Iterable[Entry], *, with_blocks: bool) -> Iterator[Entry]
                 f"The archive's member '{printable(entry.member.path)}' {reason}, which no backup writes. "
                 "Somebody else made or changed the archive, so no more of it is read."
             )
-        header_size = max(entry.header_size, LOCAL_HEADER.size + len(stored_name(entry.member)))
+        header_size = entry.header_size or LOCAL_HEADER.size + len(stored_name(entry.member))
         end = entry.offset + header_size + entry.packed_size
         yield entry
 

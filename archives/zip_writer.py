@@ -20,11 +20,15 @@ import zstandard
 from archives import zip_format
 from archives.blocks import BLOCK_SIZE, codec_for, combine_crc32
 from archives.entry import Entry
+from archives.pack_processes import PackProcesses, can_be_sent
 from archives.packing import PackedBatch, PackedBlock, pack_batch, pack_data_block, pack_file_block
 from model import Compression, Member, Note, NoteKind, OpenContent, SeekableContent, StreamContent
 
 _BATCH_MEMBERS = 128
 _STEPS_PER_WORKER = 6
+
+# Starting the processes costs as much as packing some twenty megabytes.
+_BATCHES_BEFORE_PROCESSES = 16
 
 # From here on a member's packed size may not fit 32 bits: incompressible data grows by less than 0.1%.
 _ZIP64_FROM = 0xFF000000
@@ -60,6 +64,7 @@ class ZipWriter:
         on_progress: Callable[[Member, int], None],
     ) -> None:
         self._members = members
+        self._compression = compression
         self._codec = codec_for(compression)
         self._on_entry = on_entry
         self._on_note = on_note
@@ -67,6 +72,8 @@ class ZipWriter:
         self._position = 0
         self._directory = _CentralDirectory()
         self._open_contents: set[OpenContent] = set()
+        self._processes: PackProcesses | None = None
+        self._batch_count = 0
 
     def chunks(self) -> Generator[bytes, None, None]:
         """The archive, from its first byte to its last, in pieces of up to 1 MiB or so."""
@@ -81,6 +88,8 @@ class ZipWriter:
             yield from self._directory.chunks(self._position)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+            if self._processes is not None:
+                self._processes.close()
             for content in self._open_contents:
                 with suppress(OSError):
                     content.close()
@@ -92,7 +101,8 @@ class ZipWriter:
         batch_size = 0
         for member in self._members:
             large = isinstance(member.content, StreamContent) or member.size > BLOCK_SIZE
-            if batch and (large or len(batch) == _BATCH_MEMBERS or batch_size + member.size > BLOCK_SIZE):
+            size = member.size + 2 * len(member.path) + len(member.link_target or b"")
+            if batch and (large or len(batch) == _BATCH_MEMBERS or batch_size + size > BLOCK_SIZE):
                 yield self._plan_batch(batch, executor)
                 batch, batch_size = [], 0
             if isinstance(member.content, StreamContent):
@@ -101,13 +111,19 @@ class ZipWriter:
                 yield from self._plan_file(member, member.content, executor)
             else:
                 batch.append(member)
-                batch_size += member.size
+                batch_size += size
         if batch:
             yield self._plan_batch(batch, executor)
 
     def _plan_batch(self, batch: list[Member], executor: ThreadPoolExecutor) -> Step:
-        future = executor.submit(pack_batch, batch, self._codec)
-        return lambda: self._batch(future)
+        self._batch_count += 1
+        if self._batch_count > _BATCHES_BEFORE_PROCESSES and can_be_sent(batch):
+            if self._processes is None:
+                self._processes = PackProcesses(self._compression, _STEPS_PER_WORKER + 2)
+            packed = self._processes.pack(batch)
+        else:
+            packed = executor.submit(pack_batch, batch, self._codec).result
+        return lambda: self._batch(packed)
 
     def _plan_file(self, member: Member, content: SeekableContent, executor: ThreadPoolExecutor) -> Iterator[Step]:
         try:
@@ -148,8 +164,8 @@ class ZipWriter:
 
     # --- the steps ---
 
-    def _batch(self, future: Future[PackedBatch]) -> Iterator[bytes]:
-        batch = future.result()
+    def _batch(self, packed: Callable[[], PackedBatch]) -> Iterator[bytes]:
+        batch = packed()
         for note in batch.notes:
             self._on_note(note)
         for entry in batch.entries:

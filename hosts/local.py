@@ -119,6 +119,7 @@ class LocalContent(SeekableContent):
     """What a file of this machine holds."""
 
     __slots__ = ("_path",)
+    can_be_sent = True
 
     def __init__(self, path: bytes) -> None:
         self._path = path
