@@ -100,10 +100,12 @@ class FileWalk:
             try:
                 path_status = self._host.lstat(path)
             except OSError as error:
-                self._note_error(path, error)
+                # What it is cannot be known, such as a mount point that does not answer: a pattern for folders holds.
+                if not self._is_excluded(path[start_of_relative:], is_folder=True):
+                    self._note_error(path, error)
                 continue
             is_folder = stat.S_ISDIR(path_status.st_mode)
-            if self._exclude is not None and self._exclude.covers(path[start_of_relative:], is_folder=is_folder):
+            if self._is_excluded(path[start_of_relative:], is_folder=is_folder):
                 continue
             member = self._member(path, path_status)
             if member is None:
@@ -111,6 +113,9 @@ class FileWalk:
             yield member
             if is_folder and self._enters(path, path_status, status):
                 stack.append(self._paths(path))
+
+    def _is_excluded(self, relative: bytes, *, is_folder: bool) -> bool:
+        return self._exclude is not None and self._exclude.covers(relative, is_folder=is_folder)
 
     def _paths(self, folder: bytes) -> Iterator[bytes]:
         """The paths in a folder that is not left out, in the order of their names."""
