@@ -144,13 +144,12 @@ def peers() -> str:
 
 
 def _row(result: Measured, ours: Measured, zipped: Measured | None) -> list[str]:
-    is_pipeline = "|" in result.name
     row = [
         result.name,
         f"{result.median:.2f}",
         f"{result.median / ours.median:.2f}",
         f"{sorted(result.processor_seconds)[len(result.processor_seconds) // 2]:.2f}",
-        "" if is_pipeline else f"{max(result.peak_memory) / 1e6:.0f} MB",
+        f"{max(result.peak_memory) / 1e6:.0f} MB",
     ]
     if zipped is not None:
         row += [f"{result.output_size / 1e6:,.0f} MB", f"{result.output_size / zipped.output_size:.3f}"]

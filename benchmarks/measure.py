@@ -1,14 +1,17 @@
-"""Whole processes, timed in turn: wall clock, processor time, and the peak memory of the process itself."""
+"""Whole processes, timed in turn: wall clock, processor time, and peak memory, their children's included."""
 
 from __future__ import annotations
 
-import json
 import os
+import resource
 import statistics
 import subprocess
-import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
 
 @dataclass(slots=True)
@@ -52,27 +55,54 @@ def take_turns(contenders: Sequence[Contender], rounds: int, before_each: Callab
     return results
 
 
-# A process counts the memory of the one that started it until its exec(2), so a small one must start it.
-_STARTER = """
-import json, os, sys, time
-start = time.perf_counter()
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
-_, status, usage = os.wait4(child, 0)
-seconds = time.perf_counter() - start
-print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
-"""
+_SAMPLING_SECONDS = 0.1
 
 
 def _run(contender: Contender, measured: Measured) -> None:
-    answer = subprocess.run(
-        [sys.executable, "-S", "-E", "-c", _STARTER, *contender.command],
-        stdout=subprocess.PIPE,
-        env={**os.environ, **contender.environment},
-        check=True,
-    ).stdout
-    exit_code, seconds, processor_seconds, peak_kilobytes = json.loads(answer.splitlines()[-1])
+    usage_before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        contender.command, stdout=subprocess.DEVNULL, env={**os.environ, **contender.environment}
+    )
+    with _MemorySampler(process.pid) as sampler:
+        exit_code = process.wait()
+        seconds = time.perf_counter() - start
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     if exit_code != 0:
         raise RuntimeError(f"{contender.name} ended with exit code {exit_code}")
     measured.seconds.append(seconds)
-    measured.processor_seconds.append(processor_seconds)
-    measured.peak_memory.append(peak_kilobytes * 1024)
+    measured.processor_seconds.append(usage.ru_utime + usage.ru_stime - usage_before.ru_utime - usage_before.ru_stime)
+    measured.peak_memory.append(sampler.peak)
+
+
+class _MemorySampler:
+    """Looks at the memory of a process and its children ten times a second, in a thread."""
+
+    def __init__(self, process_id: int) -> None:
+        self.peak = 0
+        self._process_id = process_id
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._ended.wait(_SAMPLING_SECONDS):
+            self.peak = max(self.peak, _memory_of_tree(self._process_id))
+
+
+def _memory_of_tree(process_id: int) -> int:
+    """Bytes of memory of a process and those that it started; what they share counts once (proc(5), Pss)."""
+    try:
+        rollup = Path(f"/proc/{process_id}/smaps_rollup").read_text()
+        children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    except OSError:
+        return 0
+    kilobytes = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+    return kilobytes * 1024 + sum(_memory_of_tree(int(child)) for child in children)

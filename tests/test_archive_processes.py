@@ -79,7 +79,7 @@ def test_the_archive_is_the_one_that_threads_make(
     by_threads = pack_tree(tree, tmp_path / "threads.zip", Compression(method, 1))
     assert len(at_once) == 1
     assert by_processes.path.read_bytes() == by_threads.path.read_bytes()
-    assert [encode_entry(entry) for entry in by_processes.entries] == [encode_entry(entry) for entry in by_threads.entries]
+    assert list(map(encode_entry, by_processes.entries)) == list(map(encode_entry, by_threads.entries))
     assert by_processes.progress == by_threads.progress
     wait_until_ended(process_ids(at_once[0]))
 
@@ -133,8 +133,7 @@ def test_leaving_early_ends_the_workers(tree: Path, at_once: list[PackProcesses]
 def test_workers_end_when_the_process_that_uses_them_is_killed() -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from archives.index import encode_entry
-from archives.pack_processes import PackProcesses\n"
+        "from archives.pack_processes import PackProcesses\n"
         "from model import Compression\n"
         "import time\n"
         "workers = PackProcesses(Compression(), 2)._workers\n"
