@@ -10,7 +10,9 @@ import grp
 import os
 import pwd
 import stat
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from model import SeekableContent
 
@@ -44,7 +46,7 @@ class LocalHost:
 
     def read_start(self, path: bytes, length: int) -> bytes:
         """The first bytes of a regular file."""
-        with open(os.open(path, _OPEN_FLAGS), "rb") as file:
+        with open(_open_to_read(path), "rb") as file:
             return file.read(length)
 
     def extended_attributes(self, path: bytes) -> dict[str, bytes] | None:
@@ -59,7 +61,7 @@ class LocalHost:
 
     def data_extents(self, path: bytes, size: int) -> tuple[tuple[int, int], ...]:
         """The ``(offset, length)`` of a sparse file that hold data (lseek(2), SEEK_DATA and SEEK_HOLE)."""
-        descriptor = os.open(path, _OPEN_FLAGS)
+        descriptor = _open_to_read(path)
         try:
             extents = []
             position = 0
@@ -115,6 +117,27 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_
 """A path that has become a link, a fifo or a terminal since it was listed must neither be followed nor hang us."""
 
 
+# The kernel takes a lease away after 45 seconds (/proc/sys/fs/lease-break-time).
+_LEASE_PAUSE = 0.1
+_LEASE_ATTEMPTS = 500
+
+
+def _open_to_read(path: bytes) -> int:
+    """A descriptor of what lies there. Raises OSError.
+
+    Where a program holds a lease on a file (fcntl(2); Samba does), opening asks it to give that up, and answers at once
+    that it is not yet done.
+    """
+    try:
+        return os.open(path, _OPEN_FLAGS)
+    except BlockingIOError:
+        for _ in range(_LEASE_ATTEMPTS):
+            time.sleep(_LEASE_PAUSE)
+            with suppress(BlockingIOError):
+                return os.open(path, _OPEN_FLAGS)
+        raise
+
+
 class LocalContent(SeekableContent):
     """What a file of this machine holds."""
 
@@ -125,11 +148,11 @@ class LocalContent(SeekableContent):
         self._path = path
 
     def open(self, length: int) -> OpenLocalFile:
-        return OpenLocalFile(os.open(self._path, _OPEN_FLAGS), length)
+        return OpenLocalFile(_open_to_read(self._path), length)
 
     def read(self, length: int) -> tuple[bytes, str | None]:
         # Four system calls a file and no object: with open() and close() a tree of small files takes 10% longer.
-        descriptor = os.open(self._path, _OPEN_FLAGS)
+        descriptor = _open_to_read(self._path)
         try:
             _require_regular(os.fstat(descriptor))
             # One byte more than it had shows whether it has grown.

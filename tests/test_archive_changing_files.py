@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable
@@ -274,6 +275,35 @@ def test_a_large_file_that_is_written_to_is_said(tmp_path: Path) -> None:
     assert content.fired == 1
     assert packed.notes == [Note(NoteKind.CHANGED, b"changed", "it was written to while it was read")]
     assert packed.entry(b"changed").size == LARGE
+
+
+HOLD_A_LEASE = """
+import fcntl, os, signal, sys
+def give_up(*_):
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    print("given up", flush=True)
+signal.signal(signal.SIGIO, give_up)
+descriptor = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_file_on_which_another_program_holds_a_lease_is_waited_for(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(original(size))
+    command = [sys.executable, "-c", HOLD_A_LEASE, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        if holder.stdout.readline() != "held\n":
+            pytest.skip("needs a file system with leases")
+        packed = pack([file_member(b"changed", LocalContent(os.fsencode(path)), size)], tmp_path / "archive.zip")
+        said, _ = holder.communicate()
+    assert said == "given up\n"
+    assert packed.notes == []
+    assert packed_content(packed) == original(size)
 
 
 # --- what cannot be read ---
