@@ -42,7 +42,6 @@ def packed_size_and_peak_memory(tree: Path, spool: Path) -> tuple[int, int]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     size, peak = done.stdout.split()
-    print(f"peak {peak} MiB")
     return int(size), int(peak)
 
 
