@@ -63,7 +63,7 @@ def test_nothing_is_left_wherever_it_is_interrupted(holdfast: Holdfast, middle: 
     before = files(holdfast)
     point, nth, when = MIDDLES[middle]
     plan = {"point": point, "nth": nth, "when": when, "signal": signal.SIGTERM}
-    ended = holdfast.run_command(holdfast.command_with_plan(plan, BACKUP_ID))
+    ended = holdfast.run_command(holdfast.command_with_plan([plan], BACKUP_ID))
     assert holdfast.trace.read_text().splitlines().count(point) >= nth, "the planned point was not reached"
     assert (ended.returncode, ended.stdout) == (143, "")
     assert ended.stderr.startswith("Interrupted by SIGTERM.")
@@ -110,7 +110,7 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(holdfast: Holdfast, tm
 def test_a_copy_that_was_finished_before_the_interruption_stays(holdfast: Holdfast) -> None:
     before = files(holdfast)
     plan = {"point": "os.link", "nth": 6, "when": "before", "signal": signal.SIGTERM}
-    ended = holdfast.run_command(holdfast.command_with_plan(plan, BACKUP_ID))
+    ended = holdfast.run_command(holdfast.command_with_plan([plan], BACKUP_ID))
     assert ended.returncode == 143
     added = sorted(set(files(holdfast)) - set(before))
     assert [Path(name).parts[0] for name in added] == ["one"] * 3
@@ -126,7 +126,7 @@ def test_all_does_not_go_on_after_an_interruption(tmp_path: Path) -> None:
     ]
     holdfast.write({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": backups}]}]})
     plan = {"point": "os.fdatasync", "nth": 1, "when": "before", "signal": signal.SIGINT}
-    ended = holdfast.run_command(holdfast.command_with_plan(plan, "--all"))
+    ended = holdfast.run_command(holdfast.command_with_plan([plan], "--all"))
     assert ended.returncode == 130
     assert files(holdfast) == []
     standings = json.loads(holdfast.run("backup.py", "--json").stdout)["backups"]
@@ -137,7 +137,7 @@ def test_all_does_not_go_on_after_an_interruption(tmp_path: Path) -> None:
 def run_under_way(holdfast: Holdfast, tmp_path: Path) -> Iterator[Holdfast]:
     """A run that stands still in the middle."""
     plan = {"point": "os.fdatasync", "nth": 1, "when": "before", "signal": signal.SIGSTOP}
-    run = holdfast.start_command(holdfast.command_with_plan(plan, BACKUP_ID))
+    run = holdfast.start_command(holdfast.command_with_plan([plan], BACKUP_ID))
     os.waitid(os.P_PID, run.pid, os.WSTOPPED)
     yield holdfast
     run.send_signal(signal.SIGCONT)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,10 @@ class Holdfast:
         assert finished.returncode == 0, finished.stderr
         return finished
 
-    def command_with_plan(self, plan: Mapping[str, object], *arguments: str) -> list[str | bytes | Path]:
-        """The argv of ``backup.py`` with something planned in it: see ``tests.support.planned``."""
+    def command_with_plan(self, events: Sequence[Mapping[str, object]], *arguments: str) -> list[str | bytes | Path]:
+        """The argv of ``backup.py`` with these events planned: see ``tests.support.planned``."""
         python, *command = self.command("backup.py", *arguments)
-        document = json.dumps({"trace": str(self.trace), **plan})
+        document = json.dumps({"trace": str(self.trace), "events": events})
         return [python, ROOT / "tests" / "support" / "planned.py", document, *command]
 
     @property

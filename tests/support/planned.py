@@ -1,9 +1,9 @@
-"""A program of Holdfast that meets something at a planned point: ``python -m tests.support.planned PLAN SCRIPT …``.
+"""A program of Holdfast that meets something at a planned point: ``python tests/support/planned.py PLAN SCRIPT …``.
 
-The plan is JSON: ``{"trace": FILE, "point": NAME, "nth": N, "when": "before" or "after", "signal": NUMBER, "error":
-ERRNO}``. The name of every point that is passed is appended to the file; at the n-th call (from 1) of the one that is
-named, before it or after it, the process sends itself the signal, or the call fails with the error. A point is a system
-call that makes something durable or visible, or a method of a storage or of the catalog.
+The plan is JSON: ``{"trace": FILE, "events": [{"point": NAME, "nth": N, "when": "before" or "after", "signal": NUMBER,
+"error": ERRNO}]}``. The name of every point that is passed is appended to the file. At the n-th call (from 1) of a
+point with an event, before it or after it, the process sends itself the signal, or the call fails with the error. A
+point is a system call that makes something durable or visible, or a method that a run is made of.
 """
 
 from __future__ import annotations
@@ -17,11 +17,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+import operations.backup
+from catalog import Catalog
+from errors import StorageError
+from hosts.local import LocalHost
+from storages.local import LocalStorage
+
 SYSTEM_CALLS = ("link", "unlink", "mkdir", "rename", "replace", "fsync", "fdatasync")
+HOST_METHODS = ("list_directory",)
 STORAGE_METHODS = ("put", "delete", "clean_up", "list")
 CATALOG_METHODS = ("mark_dead_runs", "begin_run", "finish_run")
 RUN_STEPS = ("_packed", "_manifest", "_outcome")
@@ -32,7 +41,7 @@ class Plan:
     """What happens where, in this process."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document
+        self._events = document["events"]
         self._trace = os.open(document["trace"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
         self._calls: Counter[str] = Counter()
@@ -45,23 +54,26 @@ class Plan:
         def planned(*arguments: Any, **options: Any) -> Any:
             with self._lock:
                 self._calls[name] += 1
-                is_planned = self._document.get("point") == name and self._document["nth"] == self._calls[name]
+                count = self._calls[name]
             os.write(self._trace, f"{name}\n".encode())
-            if not is_planned:
+            events = [event for event in self._events if (event["point"], event["nth"]) == (name, count)]
+            _meet(events, "before")
+            try:
                 return original(*arguments, **options)
-            if self._document["when"] == "before":
-                self._act()
-            result = original(*arguments, **options)
-            if self._document["when"] == "after":
-                self._act()
-            return result
+            finally:
+                _meet(events, "after")
 
         setattr(owner, attribute, planned)
 
-    def _act(self) -> None:
-        if "error" in self._document:
-            raise OSError(self._document["error"], os.strerror(self._document["error"]))
-        os.kill(os.getpid(), self._document["signal"])
+
+def _meet(events: Iterable[dict[str, Any]], when: str) -> None:
+    for event in events:
+        if event["when"] != when:
+            continue
+        if "error" in event:
+            reason = os.strerror(event["error"])
+            raise StorageError(reason) if event["point"].startswith("storage.") else OSError(event["error"], reason)
+        os.kill(os.getpid(), event["signal"])
         # A signal that is handled is handled by the main thread; it meets it while this thread is where it is.
         time.sleep(BLOCKED_SECONDS)
 
@@ -70,14 +82,9 @@ def main() -> None:
     """Set the points, and become the program."""
     plan = Plan(json.loads(sys.argv[1]))
     del sys.argv[:2]
-    root = Path(__file__).resolve().parent.parent.parent
-    sys.path.insert(0, str(root))
-    import operations.backup
-    from catalog import Catalog
-    from storages.local import LocalStorage
-
     for owner, prefix, names in (
         (os, "os.", SYSTEM_CALLS),
+        (LocalHost, "host.", HOST_METHODS),
         (LocalStorage, "storage.", STORAGE_METHODS),
         (Catalog, "catalog.", CATALOG_METHODS),
         (operations.backup, "backup.", RUN_STEPS),
