@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import errno
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -227,32 +226,33 @@ class OpenContent(Protocol):
         """
 
 
-class SeekableContent(ABC):
+class SeekableContent:
     """Content that can be read at any position, so its blocks can be packed in parallel.
 
-    ``can_be_sent`` says that it can be pickled, and read by another process of this machine.
+    ``can_be_sent`` says that it can be pickled, and read by another process of this machine. This is no abstract base
+    class, because isinstance() of those takes a microsecond, and it is asked of each file of a run.
     """
 
     __slots__ = ()
     can_be_sent: ClassVar[bool] = False
 
-    @abstractmethod
     def open(self, length: int) -> OpenContent:
         """For its first ``length`` bytes. Raises OSError (FileNotFoundError where it has vanished)."""
+        raise NotImplementedError
 
-    @abstractmethod
     def read(self, length: int) -> tuple[bytes, str | None]:
         """At once: its first ``length`` bytes, and how it changed meanwhile (see ``OpenContent.close``)."""
+        raise NotImplementedError
 
 
-class StreamContent(ABC):
+class StreamContent:
     """Content of unknown length that can be read once, in order. A failed producer raises when it ends."""
 
     __slots__ = ()
 
-    @abstractmethod
     def chunks(self) -> Iterator[bytes]:
         """Its bytes, in chunks of any size."""
+        raise NotImplementedError
 
 
 @dataclass(slots=True)

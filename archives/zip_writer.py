@@ -169,8 +169,10 @@ class ZipWriter:
         for note in batch.notes:
             self._on_note(note)
         for entry in batch.entries:
+            header = batch.data[entry.offset : entry.offset + entry.header_size]
             entry.offset += self._position
-            self._add(entry)
+            self._directory.add(zip_format.central_header_of_small(entry, header))
+            self._on_entry(entry)
             self._on_progress(entry.member, entry.size)
         yield batch.data
 
@@ -216,12 +218,9 @@ class ZipWriter:
         entry, end = large.entry, self._codec.stream_end
         entry.packed_size += len(end)
         entry.blocks = large.blocks
-        self._add(entry)
-        yield end + zip_format.data_descriptor(entry)
-
-    def _add(self, entry: Entry) -> None:
         self._directory.add(zip_format.central_header(entry))
         self._on_entry(entry)
+        yield end + zip_format.data_descriptor(entry)
 
 
 class _CentralDirectory:

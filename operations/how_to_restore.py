@@ -30,7 +30,9 @@ in UTC).
        unzip {stem}-<time>.zip -d restored
 
    Any other program for ZIP files will do as well (7-Zip: 7z x; libarchive: bsdtar -xf; Windows and macOS: double
-   click). Owners and groups come back with "unzip -X", as root.
+   click). As root, "unzip -X -K" brings back owners and set-user-ID bits too. Names with line breaks in them need
+   "unzip -^". If unzip says "unsupported compression method 93", the archive was made with Zstandard: take bsdtar or
+   a recent 7-Zip.
 
 With Holdfast and its configuration the same is
 
