@@ -233,8 +233,8 @@ KEEP = Section(
 
 COMPRESSION = Section(
     "COMPRESSION",
-    "How the archive is packed. Every program for ZIP files reads `deflate`. `zstd` is smaller, and few read it: a recent "
-    "7-Zip and libarchive (bsdtar) do, unzip and Python's zipfile do not.",
+    "How the archive is packed. Every program for ZIP files reads `deflate`. `zstd` is smaller, and few read it: a "
+    "recent 7-Zip and libarchive (bsdtar) do, unzip and Python's zipfile do not.",
     (
         Key(
             "METHOD",
