@@ -1,9 +1,10 @@
 """A program of Holdfast that meets something at a planned point: ``python tests/support/planned.py PLAN SCRIPT …``.
 
 The plan is JSON: ``{"trace": FILE, "events": [{"point": NAME, "nth": N, "when": "before" or "after", "signal": NUMBER,
-"error": ERRNO}]}``. The name of every point that is passed is appended to the file. At the n-th call (from 1) of a
-point with an event, before it or after it, the process sends itself the signal, or the call fails with the error. A
-point is a system call that makes something durable or visible, or a method that a run is made of.
+"error": ERRNO, "raise": TEXT}]}``. The name of every point that is passed is appended to the file. At the n-th call
+(from 1) of a point with an event, before it or after it, the process sends itself the signal, or the call fails with
+the error, or with one that nobody foresees. A point is a system call that makes something durable or visible, or a
+method that a run is made of.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def _meet(events: Iterable[dict[str, Any]], when: str) -> None:
         if "error" in event:
             reason = os.strerror(event["error"])
             raise StorageError(reason) if event["point"].startswith("storage.") else OSError(event["error"], reason)
+        if "raise" in event:
+            raise AssertionError(event["raise"])
         os.kill(os.getpid(), event["signal"])
         # A signal that is handled is handled by the main thread; it meets it while this thread is where it is.
         time.sleep(BLOCKED_SECONDS)
