@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 from benchmarks.archives import REPOSITORY, holdfast
+from benchmarks.long_history import fill_catalog
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table
+
+_BACKUPS_WITH_HISTORY = 1_000
+_RUNS = 1_000_000
 
 # A crontab(1) that keeps its table in a file, so that nothing of the machine is touched.
 _CRONTAB = """#!/bin/sh
@@ -29,17 +33,18 @@ def starting(work: Path, rounds: int) -> Table:
     for count in (10, 2000):
         folder = work / f"sync-{count}"
         environment = _installed(folder, count)
-        contenders.append(
-            Contender(
-                f"main.py sync, unchanged, {count:,} backups",
-                holdfast("main.py", folder, "sync"),
-                environment=environment,
-            )
-        )
+        name = f"main.py sync, unchanged, {count:,} backups"
+        contenders.append(Contender(name, holdfast("main.py", folder, "sync"), environment=environment))
+    folder = work / "overview"
+    _configure(folder, _BACKUPS_WITH_HISTORY)
+    (folder / "state").mkdir(mode=0o700)
+    fill_catalog(folder / "state", _RUNS, [f"bench/backup-{number}" for number in range(_BACKUPS_WITH_HISTORY)])
+    name = f"backup.py, {_BACKUPS_WITH_HISTORY:,} backups, {_RUNS:,} runs"
+    contenders.append(Contender(name, holdfast("backup.py", folder)))
     results = take_turns(contenders, rounds, lambda: None)
     return Table(
         "Starting",
-        "Each of the 2,000 (and 10) backups has two intervals. The crontab is a stand-in program.",
+        "Whole processes again. Each backup has two intervals; the crontab is a stand-in program that keeps a file.",
         ("command", "seconds"),
         [(result.name, f"{result.median:.3f}") for result in results.values()],
     )
@@ -51,6 +56,17 @@ def _installed(folder: Path, count: int) -> dict[str, str]:
     crontab = folder / "bin" / "crontab"
     crontab.write_text(_CRONTAB.format(file=folder / "table"))
     crontab.chmod(0o755)
+    _configure(folder, count)
+    environment = {"PATH": f"{crontab.parent}:{os.environ['PATH']}"}
+    subprocess.run(
+        holdfast("main.py", folder, "sync"), env=os.environ | environment, check=True, stdout=subprocess.DEVNULL
+    )
+    return environment
+
+
+def _configure(folder: Path, count: int) -> None:
+    """Write a configuration of so many backups."""
+    folder.mkdir(exist_ok=True)
     backups = "".join(
         f"          - NAME: backup-{number}\n"
         f'            INTERVALS: ["{number % 60} 2 * * *", "{number % 60} 14 * * 1-5"]\n'
@@ -59,8 +75,3 @@ def _installed(folder: Path, count: int) -> dict[str, str]:
         for number in range(count)
     )
     (folder / "config.yaml").write_text(f"PROJECTS:\n  - NAME: bench\n    BACKUPS:\n      - FILE_BACKUP:\n{backups}")
-    environment = {"PATH": f"{crontab.parent}:{os.environ['PATH']}"}
-    subprocess.run(
-        holdfast("main.py", folder, "sync"), env=os.environ | environment, check=True, stdout=subprocess.DEVNULL
-    )
-    return environment
