@@ -11,6 +11,7 @@ from benchmarks import archives, starts
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
+from benchmarks.targets import targets
 
 _HUGE_COPIES = 10
 _MANY = 1_000_000
@@ -30,11 +31,12 @@ def main() -> None:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         small, large = make_small(corpora), make_large(corpora)
+        packing = {corpus.name: archives.packing(corpus, work, arguments.rounds) for corpus in (small, large)}
+        restoring = {corpus.name: archives.restoring(corpus, work, arguments.rounds) for corpus in (small, large)}
         tables = [
-            archives.packing(small, work, arguments.rounds),
-            archives.packing(large, work, arguments.rounds),
-            archives.restoring(small, work, arguments.rounds),
-            archives.restoring(large, work, arguments.rounds),
+            targets(packing, restoring),
+            *packing.values(),
+            *restoring.values(),
             starts.starting(work, 2 * arguments.rounds + 1),
         ]
         if arguments.long:

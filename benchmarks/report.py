@@ -69,7 +69,7 @@ def version(command: Sequence[str]) -> str:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _chart(tables: Sequence[Table]) -> str:
