@@ -20,6 +20,7 @@ from model import Member, MemberKind
 from operations.copies import read_entries
 from tests.support.copies import make_copy, restore_copy, with_index
 from tests.support.holdfast import BACKUP_ID, Holdfast
+from tests.support.memory import run_measured
 from tests.support.skips import requires_root
 from tests.support.small_disk import small_disk
 from tests.support.whole_trees import MIB, data_extents, restored
@@ -198,14 +199,10 @@ def test_attributes_that_are_refused_are_said_and_the_content_stays(
 
 
 def peak_memory(installation: Holdfast, *arguments: str | Path) -> int:
-    """The most memory, in kB, that restore.py took for this, which must end well."""
-    process = installation.start("restore.py", *arguments)
-    assert process.stdout is not None
-    process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss
+    """The most memory, in KiB, that restore.py took for this, which must end well."""
+    finished, peak = run_measured(installation, "restore.py", *arguments)
+    assert finished.returncode == 0, finished.stderr
+    return peak
 
 
 @requires_root
