@@ -43,6 +43,7 @@ def new_parser(description: str, examples: Sequence[tuple[str, str]] = ()) -> ar
 
     Standard output and error are prepared here too, so that not even ``--help`` can fail on a character.
     """
+    _read_file_names_as_utf8()
     prepare_output()
     return argparse.ArgumentParser(
         description=description,
@@ -50,6 +51,12 @@ def new_parser(description: str, examples: Sequence[tuple[str, str]] = ()) -> ar
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def _read_file_names_as_utf8() -> None:
+    """Start anew with UTF-8 where the locale has another encoding: there the paths of config.yaml are other files."""
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
 
 
 def examples_text(examples: Sequence[tuple[str, str]]) -> str | None:
