@@ -64,6 +64,8 @@ def _command(arguments: argparse.Namespace) -> int:
         raise UsageError("Give either the ids of backups, or --all, or --missed.")
     if arguments.dry_run and (arguments.scheduled or arguments.missed or not any(chosen)):
         raise UsageError("--dry-run goes with the ids of backups, or with --all.")
+    if arguments.scheduled and not arguments.backups:
+        raise UsageError("--scheduled goes with the ids of backups.")
     by_person = not (arguments.scheduled or arguments.missed)
     configuration = command_line.load(arguments, warn=by_person)
     if arguments.dry_run:

@@ -51,6 +51,7 @@ def _unknown(configuration: Configuration, pattern: str) -> str:
     ids = [backup.id for backup in configuration.backups]
     if not ids:
         return f"There is no backup in {configuration.path} yet."
-    nearest = difflib.get_close_matches(pattern, ids, n=1)
-    hint = f"Did you mean {nearest[0]}?" if nearest else f"There are: {', '.join(ids)}."
+    names = {name.casefold(): name for backup in configuration.backups for name in (backup.project, backup.id)}
+    nearest = difflib.get_close_matches(pattern.casefold(), names, n=1)
+    hint = f"Did you mean {names[nearest[0]]}?" if nearest else f"There are: {', '.join(ids)}."
     return f"There is no backup {pattern!r} in {configuration.path}. {hint}"

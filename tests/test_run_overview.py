@@ -1,0 +1,214 @@
+"""What backup.py shows of every backup, and which of them an id or a pattern means."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.holdfast import Holdfast
+from tests.support.trees import make_tree
+
+
+@pytest.fixture
+def holdfast(tmp_path: Path) -> Holdfast:
+    return Holdfast(tmp_path / "holdfast")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "tree", files=3)
+
+
+def file_backup(name: str, path: Path, **keys: object) -> dict[str, object]:
+    return {
+        "NAME": name,
+        "INTERVALS": "0 2 * * *",
+        "FILE_PATH": str(path),
+        "UPLOAD_TO": {"STORAGE_NAME": "LOCAL"},
+        **keys,
+    }
+
+
+def configure(holdfast: Holdfast, **projects: list[dict[str, object]]) -> None:
+    """Projects with their file backups; ``_`` in a project's name stands for a space."""
+    named = {name.replace("_", " "): backups for name, backups in projects.items()}
+    holdfast.write(
+        {"PROJECTS": [{"NAME": name, "BACKUPS": [{"FILE_BACKUP": backups}]} for name, backups in named.items()]}
+    )
+
+
+def standings(holdfast: Holdfast) -> dict[str, dict[str, Any]]:
+    shown = holdfast.run("backup.py", "--json")
+    assert shown.returncode == 0, shown.stderr
+    return {standing["backup"]: standing for standing in json.loads(shown.stdout)["backups"]}
+
+
+@pytest.fixture
+def every_standing(holdfast: Holdfast, tree: Path) -> Holdfast:
+    """A backup for each way in which one can stand."""
+    missing = tree / "missing"
+    good = [file_backup(name, tree) for name in ("never", "good", "failed", "interrupted")]
+    disabled = file_backup("disabled", tree, ENABLED=False)
+    configure(holdfast, shop=[*good, disabled], gone=[file_backup("files", tree)])
+    assert holdfast.run("backup.py", "shop/good", "shop/failed", "gone").returncode == 0
+    event = {"point": "os.fdatasync", "nth": 1, "when": "before", "signal": signal.SIGTERM}
+    assert holdfast.run_command(holdfast.command_with_plan([event], "shop/interrupted")).returncode == 143
+    good[2] = file_backup("failed", missing)
+    configure(holdfast, shop=[*good, disabled])
+    assert holdfast.run("backup.py", "shop/failed").returncode == 1
+    return holdfast
+
+
+def test_the_overview_says_how_each_stands(every_standing: Holdfast) -> None:
+    shown = every_standing.run("backup.py")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    rows = {line.split()[0]: line for line in shown.stdout.splitlines() if "/" in line}
+    assert shown.stdout.startswith("BACKUP")
+    assert rows["shop/never"].split()[1:3] == ["never", "never"]
+    assert " good " in rows["shop/good"]
+    assert " failed " in rows["shop/failed"]
+    assert " interrupted " in rows["shop/interrupted"]
+    assert rows["shop/disabled"].endswith("disabled")
+    assert rows["gone/files"].endswith("orphaned")
+    assert "its copies stay" in shown.stdout
+    assert list(rows) == [
+        *[f"shop/{name}" for name in ("never", "good", "failed", "interrupted", "disabled")],
+        "gone/files",
+    ]
+
+
+def test_the_overview_as_json(every_standing: Holdfast) -> None:
+    shown = standings(every_standing)
+    last = {backup: standing["last"] and standing["last"]["status"] for backup, standing in shown.items()}
+    last_good = {backup for backup, standing in shown.items() if standing["last_good"]}
+    assert last == {
+        "shop/never": None,
+        "shop/good": "good",
+        "shop/failed": "failed",
+        "shop/interrupted": "interrupted",
+        "shop/disabled": None,
+        "gone/files": "good",
+    }
+    assert last_good == {"shop/good", "shop/failed", "gone/files"}
+    assert {backup for backup, standing in shown.items() if standing["next_run"] is None} == {
+        "shop/disabled",
+        "gone/files",
+    }
+    assert not shown["gone/files"]["configured"]
+    assert not shown["shop/disabled"]["enabled"]
+    failed = shown["shop/failed"]
+    assert failed["last"]["started"] > failed["last_good"]["started"]
+    assert "cannot be read" in failed["last"]["message"]
+
+
+def test_an_empty_configuration_says_what_to_do(holdfast: Holdfast) -> None:
+    holdfast.write({"PROJECTS": []})
+    shown = holdfast.run("backup.py", "-q")
+    assert shown.returncode == 0
+    assert "There is no backup in" in shown.stdout
+    unknown = holdfast.run("backup.py", "shop")
+    assert unknown.returncode == 2
+    assert "There is no backup in" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"no database at all" * 1000, None], ids=["empty", "foreign", "a page of zeros"]
+)
+def test_backups_go_on_with_a_damaged_catalog(holdfast: Holdfast, tree: Path, damage: bytes | None) -> None:
+    configure(holdfast, shop=[file_backup("files", tree)])
+    holdfast.back_up()
+    database = holdfast.state / "catalog.db"
+    for suffix in ("-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    content = database.read_bytes()
+    database.write_bytes(content[:4096] + bytes(len(content) - 4096) if damage is None else damage)
+    run = holdfast.run("backup.py", "shop/files")
+    assert run.returncode == 0, run.stderr
+    if damage == b"":
+        assert run.stderr == ""
+    else:
+        assert "is damaged" in run.stderr
+        assert "It was set aside as" in run.stderr
+        (aside,) = holdfast.state.glob("catalog.db.damaged-*")
+        assert str(aside) in run.stderr
+    assert standings(holdfast)["shop/files"]["last"]["status"] == "good"
+    assert holdfast.back_up().stderr == ""
+    assert len(holdfast.parts(".manifest.json")) == 3
+    assert holdfast.run("restore.py", "verify", "shop/files").returncode == 0
+
+
+def test_dry_run_writes_nothing(holdfast: Holdfast, tree: Path) -> None:
+    configure(holdfast, shop=[file_backup("files", tree)], blog=[file_backup("files", tree / "folder 0")])
+    before = sorted(holdfast.folder.rglob("*"))
+    shown = holdfast.run("backup.py", "--all", "--dry-run")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "shop/files\n  3 files, 5 folders, 1 link" in shown.stdout
+    assert "to LOCAL:" in shown.stdout
+    documents = json.loads(holdfast.run("backup.py", "--dry-run", "--json", "blog").stdout)["dry_runs"]
+    assert [(document["backup"], document["files"], document["folders"]) for document in documents] == [
+        ("blog/files", 1, 1)
+    ]
+    assert sorted(holdfast.folder.rglob("*")) == before
+
+
+@pytest.fixture
+def several(holdfast: Holdfast, tree: Path) -> Holdfast:
+    configure(
+        holdfast,
+        shop=[file_backup("uploads", tree), file_backup("logs", tree)],
+        Till_Production=[file_backup("Daily Files", tree), file_backup("off", tree, ENABLED=False)],
+        shopping=[file_backup("uploads", tree)],
+    )
+    return holdfast
+
+
+SHOP = ["shop/uploads", "shop/logs"]
+SELECTIONS = {
+    ("shop/uploads",): ["shop/uploads"],
+    ("shop",): SHOP,
+    ("shop/*",): SHOP,
+    ("shop*/uploads",): ["shop/uploads", "shopping/uploads"],
+    ("*/uploads", "shop/logs"): ["shop/uploads", "shop/logs", "shopping/uploads"],
+    ("SHOP/Uploads",): ["shop/uploads"],
+    ("Till Production",): ["Till-Production/Daily-Files"],
+    ("till-production/*",): ["Till-Production/Daily-Files"],
+    ("Till Production/Daily Files",): ["Till-Production/Daily-Files"],
+    ("shop/logs", "shop/logs", "shop"): SHOP,
+    ("--all",): [*SHOP, "Till-Production/Daily-Files", "shopping/uploads"],
+}
+
+
+@pytest.mark.parametrize("patterns", SELECTIONS, ids=" ".join)
+def test_what_a_pattern_means(several: Holdfast, patterns: tuple[str, ...]) -> None:
+    shown = several.run("backup.py", "--dry-run", "--json", *patterns)
+    assert shown.returncode == 0, shown.stderr
+    assert [document["backup"] for document in json.loads(shown.stdout)["dry_runs"]] == SELECTIONS[patterns]
+
+
+REFUSALS = {
+    ("shop/uplaods",): "There is no backup 'shop/uplaods' in {config}. Did you mean shop/uploads?",
+    ("nothing/*",): "There is no backup 'nothing/*' in {config}.",
+    ("shop/uploads", "shopp"): "There is no backup 'shopp' in {config}. Did you mean shop?",
+    ("till productoin",): "Did you mean Till Production?",
+    ("Till Production/off",): "Till-Production/off is disabled: {config}:",
+    ("--all", "shop"): "Give either the ids of backups, or --all, or --missed.",
+    ("--dry-run",): "--dry-run goes with the ids of backups, or with --all.",
+    ("--dry-run", "--missed"): "--dry-run goes with the ids of backups, or with --all.",
+    ("--scheduled",): "--scheduled goes with the ids of backups.",
+    ("--scheduled", "--all"): "--scheduled goes with the ids of backups.",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSALS, ids=" ".join)
+def test_what_cannot_be_is_refused_before_anything_runs(several: Holdfast, arguments: tuple[str, ...]) -> None:
+    ended = several.run("backup.py", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert REFUSALS[arguments].format(config=several.config) in ended.stderr
+    assert not several.storage.exists()
+    as_json = several.run("backup.py", *arguments, "--json")
+    assert as_json.returncode == 2
+    assert json.loads(as_json.stdout)["error"]["type"] == "UsageError"
