@@ -94,7 +94,7 @@ class Target:
     path: str
 
     def __str__(self) -> str:
-        return f"{self.storage.name}:{self.path}"
+        return f"{self.storage.name}:{self.path}" if self.path else self.storage.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Compression:
     """How members are packed. Levels: deflate 0 to 3 (ISA-L), zstd 1 to 19, store has none (0)."""
 
     method: CompressionMethod = CompressionMethod.DEFLATE
-    level: int = 2
+    level: int = 1
 
 
 @dataclass(frozen=True, slots=True)
