@@ -19,6 +19,7 @@ from operations.run_log import run_log
 from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now
 
 _NAMED_PATHS = 5
+_RECENT_RUNS = 50
 
 
 def run_backup(
@@ -32,12 +33,13 @@ def run_backup(
     """
     state = configuration.state_directory
     with lock_backup(state, backup.id):
-        started = _start_time(catalog, backup.id)
+        recent = catalog.runs(backup.id, _RECENT_RUNS)
+        started = _start_time(recent)
         with run_log(state, backup.id, started) as log:
             dead_runs = catalog.mark_dead_runs(backup.id, started)
             for dead in dead_runs:
                 log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
-            unfinished_runs = _unfinished_runs([*dead_runs, *catalog.runs(backup.id, 50)])
+            unfinished_runs = _unfinished_runs([*dead_runs, *recent])
             run = Run(uuid.uuid4().hex, backup.id, started, slot)
             attempt = Attempt(backup, run.id, started, unfinished_runs, state / "spool", configuration.own_folders)
             return _recorded(run, attempt, catalog, log, on_progress)
@@ -71,12 +73,12 @@ def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger,
     return run
 
 
-def _start_time(catalog: Catalog, backup_id: str) -> datetime:
-    """Now, but never in the same second as the run before: a copy is named by its second."""
-    last = catalog.last_runs([backup_id])[backup_id].last
-    while last is not None and 0 <= (utc_now() - last.started.replace(microsecond=0)).total_seconds() < 1:
+def _start_time(recent: Iterable[Run]) -> datetime:
+    """Now, but never in a second in which another run began (clocks go back): a copy is named by its second."""
+    taken = {run.started.replace(microsecond=0) for run in recent}
+    while (now := utc_now()).replace(microsecond=0) in taken:
         time.sleep(0.05)
-    return utc_now()
+    return now
 
 
 def _unfinished_runs(runs: Iterable[Run]) -> tuple[datetime, ...]:

@@ -107,10 +107,12 @@ class Holdfast:
         assert finished.returncode == 0, finished.stderr
         return finished
 
-    def command_with_plan(self, events: Sequence[Mapping[str, object]], *arguments: str) -> list[str | bytes | Path]:
+    def command_with_plan(
+        self, events: Sequence[Mapping[str, object]], *arguments: str, **plan: str
+    ) -> list[str | bytes | Path]:
         """The argv of ``backup.py`` with these events planned: see ``tests.support.planned``."""
         python, *command = self.command("backup.py", *arguments)
-        document = json.dumps({"trace": str(self.trace), "events": events})
+        document = json.dumps({"trace": str(self.trace), "events": events, **plan})
         return [python, ROOT / "tests" / "support" / "planned.py", document, *command]
 
     @property

@@ -4,7 +4,7 @@ The plan is JSON: ``{"trace": FILE, "events": [{"point": NAME, "nth": N, "when":
 "error": ERRNO, "raise": TEXT}]}``. The name of every point that is passed is appended to the file. At the n-th call
 (from 1) of a point with an event, before it or after it, the process sends itself the signal, or the call fails with
 the error, or with one that nobody foresees. A point is a system call that makes something durable or visible, or a
-method that a run is made of.
+method that a run is made of. With ``"clock": TIME`` the process takes it to be that time when it first asks.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-import operations.backup
-from catalog import Catalog
+import utils
 from errors import StorageError
-from hosts.local import LocalHost
-from storages.local import LocalStorage
 
 SYSTEM_CALLS = ("link", "unlink", "mkdir", "rename", "replace", "fsync", "fdatasync")
 HOST_METHODS = ("list_directory",)
@@ -81,9 +79,28 @@ def _meet(events: Iterable[dict[str, Any]], when: str) -> None:
         time.sleep(BLOCKED_SECONDS)
 
 
+def _clock_from(start: datetime) -> Callable[[], datetime]:
+    """A clock that shows ``start`` at first, and goes on from there."""
+    began: list[float] = []
+
+    def utc_now() -> datetime:
+        began.append(time.monotonic())
+        return start + timedelta(seconds=began[-1] - began[0])
+
+    return utc_now
+
+
 def main() -> None:
     """Set the points, and become the program."""
-    plan = Plan(json.loads(sys.argv[1]))
+    document = json.loads(sys.argv[1])
+    if "clock" in document:
+        utils.utc_now = _clock_from(datetime.fromisoformat(document["clock"]))
+    import operations.backup
+    from catalog import Catalog
+    from hosts.local import LocalHost
+    from storages.local import LocalStorage
+
+    plan = Plan(document)
     del sys.argv[:2]
     for owner, prefix, names in (
         (os, "os.", SYSTEM_CALLS),
