@@ -11,14 +11,19 @@ HOLDFAST_VERSION = "0.1.0"
 
 _secrets: set[str] = set()
 
+_SHORTEST_SECRET = 3
+
 # A shorter secret such as "1234" is taken out only where it stands as a word of its own: otherwise
 # every size and time that happens to hold these digits would be unreadable.
 _SHORTEST_SECRET_REPLACED_ANYWHERE = 8
 
 
 def remember_secret(text: str) -> None:
-    """Have :func:`redact` take this text out from now on. Empty and blank texts are ignored."""
-    if text.strip():
+    """Have :func:`redact` take this text out from now on.
+
+    One of less than three characters is not: it protects nothing, and half of every message would be gone.
+    """
+    if len(text.strip()) >= _SHORTEST_SECRET:
         _secrets.add(text)
 
 
