@@ -98,11 +98,11 @@ def _run_chosen(arguments: argparse.Namespace, configuration: Configuration, cat
     from schedules.times import latest_slot
     from utils import utc_now
 
-    due: list[tuple[Backup, datetime | None]] = []
-    for backup in _chosen_backups(arguments, configuration):
-        slot = latest_slot(backup.intervals, utc_now() + _CLOCK_SLACK) if arguments.scheduled else None
-        if slot is None or not _is_fulfilled(catalog, backup, slot):
-            due.append((backup, slot))
+    now = utc_now() + _CLOCK_SLACK
+    due = (
+        (backup, latest_slot(backup.intervals, now) if arguments.scheduled else None)
+        for backup in _chosen_backups(arguments, configuration)
+    )
     return _run_all(arguments, configuration, catalog, due)
 
 
@@ -119,28 +119,25 @@ def _run_all(
     due: Iterable[tuple[Backup, datetime | None]],
 ) -> int:
     """Run them one after the other, each with the scheduled time that it fulfils."""
+    from operations.run import is_fulfilled
+
     runs = []
     exit_codes = {EXIT_GOOD}
     for backup, slot in due:
         try:
             run = _run_one(arguments, configuration, backup, catalog, slot)
         except AlreadyRunningError as error:
-            complain(str(error))
-            exit_codes.add(error.exit_code)
+            if slot is None or not is_fulfilled(catalog, backup, slot):
+                complain(str(error))
+                exit_codes.add(error.exit_code)
             continue
-        runs.append(run)
-        exit_codes.add(_exit_code(run))
-        _tell(arguments, run)
+        if run is not None:
+            runs.append(run)
+            exit_codes.add(_exit_code(run))
+            _tell(arguments, run)
     if arguments.json:
         show_json({"runs": [_run_document(run) for run in runs]})
     return next(code for code in _WORST_FIRST if code in exit_codes)
-
-
-def _is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
-    """Whether this scheduled time had its run: a clock that was set back must not make another."""
-    from model import RunStatus
-
-    return any(run.status is not RunStatus.INTERRUPTED for run in catalog.slot_runs(backup.id, slot))
 
 
 def _run_one(
@@ -149,7 +146,7 @@ def _run_one(
     backup: Backup,
     catalog: Catalog,
     slot: datetime | None,
-) -> Run:
+) -> Run | None:
     from operations.run import run_backup
     from progress import Progress
 

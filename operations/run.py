@@ -24,10 +24,11 @@ _RECENT_RUNS = 50
 
 def run_backup(
     configuration: Configuration, backup: Backup, catalog: Catalog, *, slot: datetime | None, on_progress: OnProgress
-) -> Run:
+) -> Run | None:
     """Run it once and return how that ended. What ended otherwise than well is in the catalog and in a log too.
 
-    ``slot`` is the scheduled time that this run fulfils, None where a person started it. Raises AlreadyRunningError,
+    ``slot`` is the scheduled time that this run fulfils, None where a person started it; where it had its run already,
+    nothing is done and the answer is None. Raises AlreadyRunningError,
     HoldfastError where the state folder or the catalog cannot be used, and InterruptedRun or KeyboardInterrupt once
     everything was put right.
     """
@@ -35,14 +36,22 @@ def run_backup(
     with lock_backup(state, backup.id):
         recent = catalog.runs(backup.id, _RECENT_RUNS)
         started = _start_time(recent)
+        dead_runs = catalog.mark_dead_runs(backup.id, started)
+        if slot is not None and is_fulfilled(catalog, backup, slot):
+            return None
         with run_log(state, backup.id, started) as log:
-            dead_runs = catalog.mark_dead_runs(backup.id, started)
             for dead in dead_runs:
                 log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
             unfinished_runs = _unfinished_runs([*dead_runs, *recent])
             run = Run(uuid.uuid4().hex, backup.id, started, slot)
             attempt = Attempt(backup, run.id, started, unfinished_runs, state / "spool", configuration.own_folders)
             return _recorded(run, attempt, catalog, log, on_progress)
+
+
+def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
+    """Whether this scheduled time had its run, or has it now: neither a clock that was set back nor a second interval
+    of the same time may make another."""
+    return any(run.status is not RunStatus.INTERRUPTED for run in catalog.slot_runs(backup.id, slot))
 
 
 def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger, on_progress: OnProgress) -> Run:

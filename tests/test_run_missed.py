@@ -72,6 +72,16 @@ def test_a_slot_has_one_run_however_often_cron_starts_it(holdfast: Holdfast, slo
     assert len(holdfast.parts(".manifest.json")) == 1
 
 
+def test_two_lines_of_one_time_make_one_run(holdfast: Holdfast, slot: datetime) -> None:
+    """As where two intervals fall together: cron starts both lines in the same second."""
+    started = [holdfast.start("backup.py", "--scheduled", BACKUP_ID) for _ in range(4)]
+    for process in started:
+        process.communicate()
+        assert process.returncode in (0, 11)
+    assert runs(holdfast) == [("good", slot)]
+    assert len(holdfast.parts(".manifest.json")) == 1
+
+
 def test_a_person_may_run_it_as_often_as_they_like(holdfast: Holdfast, slot: datetime) -> None:
     holdfast.back_up()
     holdfast.back_up()
