@@ -15,6 +15,10 @@ from tests.support.crontab import StandInCrontab
 from tests.support.holdfast import Holdfast
 from tests.support.trees import make_tree
 
+# One process for all of them: some write the secret into the arguments of a program of their own, and the others look at
+# the arguments of every process.
+pytestmark = pytest.mark.xdist_group("secrets")
+
 # In config.yaml and in .env; the short ones could stand in any number or word, so they are searched for as words.
 LONG = ("canary-database-Xq7", "canary-ssh-Pw3/+", "canary-storage-Zk9=", "canary-env-Lm2 %$", "canary-client-Rt5")
 SHORT = ("7q3z", "w9x4")
