@@ -80,7 +80,7 @@ class _Worker:
             arguments = (root, str(descriptor), compression.method.value, str(compression.level))
             # A session of its own: Ctrl-C on the terminal is for this process, which then ends its workers.
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, *arguments],
+                [sys.executable, "-I", "-X", "utf8", "-c", _START, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[descriptor],
