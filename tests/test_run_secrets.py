@@ -15,7 +15,7 @@ from tests.support.crontab import StandInCrontab
 from tests.support.holdfast import Holdfast
 from tests.support.trees import make_tree
 
-# One process for all of them: some write the secret into the arguments of a program of their own, and the others look at
+# One process for all of them: some write the secret into the arguments of a program of their own, and others look at
 # the arguments of every process.
 pytestmark = pytest.mark.xdist_group("secrets")
 
