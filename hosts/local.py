@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 
 from model import SeekableContent
 
@@ -25,10 +26,6 @@ _PSEUDO_FILE_SYSTEMS = frozenset(
 
 class LocalHost:
     """The machine that Holdfast runs on."""
-
-    def __init__(self) -> None:
-        self._users: dict[int, str] = {}
-        self._groups: dict[int, str] = {}
 
     def lstat(self, path: bytes) -> os.stat_result:
         return os.lstat(path)
@@ -84,25 +81,11 @@ class LocalHost:
 
     def user_name(self, uid: int) -> str:
         """The name of a user, or ``""`` where the number has none."""
-        name = self._users.get(uid)
-        if name is None:
-            try:
-                name = pwd.getpwuid(uid).pw_name
-            except KeyError:
-                name = ""
-            self._users[uid] = name
-        return name
+        return _user_name(uid)
 
     def group_name(self, gid: int) -> str:
         """The name of a group, or ``""`` where the number has none."""
-        name = self._groups.get(gid)
-        if name is None:
-            try:
-                name = grp.getgrgid(gid).gr_name
-            except KeyError:
-                name = ""
-            self._groups[gid] = name
-        return name
+        return _group_name(gid)
 
     def pseudo_devices(self) -> frozenset[int]:
         """The ``st_dev`` of each mount that shows the kernel as files (/proc, /sys …), from mountinfo (proc(5))."""
@@ -229,3 +212,19 @@ def _pseudo_devices(lines: Iterable[bytes]) -> Iterable[int]:
         if after.split(b" ", 1)[0].decode("ascii", "replace") in _PSEUDO_FILE_SYSTEMS:
             major, minor = fields.split(b" ")[2].split(b":")
             yield os.makedev(int(major), int(minor))
+
+
+@cache
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+@cache
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return ""

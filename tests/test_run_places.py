@@ -94,7 +94,7 @@ def test_runs_that_follow_each_other_at_once_have_copies_of_their_own(holdfast: 
             run_backup(configuration, holdfast.the_backup(), catalog, slot=None, on_progress=lambda *_: None)
             for _ in range(3)
         ]
-    assert [run.status for run in runs] == [RunStatus.GOOD] * 3
+    assert [run and run.status for run in runs] == [RunStatus.GOOD] * 3
     assert len(holdfast.parts(".manifest.json")) == 3
 
 
