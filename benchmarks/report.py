@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def machine() -> str:
 def version(command: Sequence[str]) -> str:
     """The first line that a program says of its version."""
     output = subprocess.run(command, capture_output=True, text=True, check=False)
-    return next((line for line in (output.stdout + output.stderr).splitlines() if any(map(str.isdigit, line))), "?")
+    return next((line for line in (output.stdout + output.stderr).splitlines() if re.search(r"\d\.\d", line)), "?")
 
 
 def _row(cells: Iterable[str]) -> str:
