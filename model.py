@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -279,6 +279,10 @@ class Member:
     hard_link_to: bytes | None = None
     extended_attributes: Mapping[str, bytes] | None = None
     data_extents: tuple[tuple[int, int], ...] | None = None
+
+
+OnProgress = Callable[[Member, int], None]
+"""Told of each member and the number of its bytes that were packed, restored or checked since the last call."""
 
 
 class NoteKind(enum.StrEnum):

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,7 +41,6 @@ class PackProcesses:
     """As many worker processes as there are cores. At most ``depth`` batches may be under way for each of them."""
 
     def __init__(self, compression: Compression, depth: int) -> None:
-        self._depth = depth
         self._workers = [_Worker(compression, depth) for _ in range(os.cpu_count() or 1)]
         self._next = 0
 
@@ -121,10 +121,8 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         for pipe in (self._requests, self._answers):
-            try:
+            with suppress(OSError):
                 pipe.close()
-            except OSError:
-                continue
         self._memory.close()
 
     def _died(self) -> ArchiveError:

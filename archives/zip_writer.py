@@ -22,7 +22,7 @@ from archives.blocks import BLOCK_SIZE, codec_for, combine_crc32
 from archives.entry import Entry
 from archives.pack_processes import PackProcesses, can_be_sent
 from archives.packing import PackedBatch, PackedBlock, pack_batch, pack_data_block, pack_file_block
-from model import Compression, Member, Note, NoteKind, OpenContent, SeekableContent, StreamContent
+from model import Compression, Member, Note, NoteKind, OnProgress, OpenContent, SeekableContent, StreamContent
 
 _BATCH_MEMBERS = 128
 _STEPS_PER_WORKER = 6
@@ -61,7 +61,7 @@ class ZipWriter:
         *,
         on_entry: Callable[[Entry], None],
         on_note: Callable[[Note], None],
-        on_progress: Callable[[Member, int], None],
+        on_progress: OnProgress,
     ) -> None:
         self._members = members
         self._compression = compression

@@ -18,16 +18,13 @@ from archives.index import IndexWriter
 from archives.manifest import FilePart, Manifest, NoteList, Totals
 from archives.zip_writer import ZipWriter
 from errors import SourceError
-from model import Archive, Backup, Copy, Member, Note, RunStatus
+from model import Archive, Backup, Copy, Note, OnProgress, RunStatus
 from operations.delivery import Delivered
 from operations.how_to_restore import how_to_restore
 from operations.layout import object_name
 from operations.targets import TargetCopy, deliver_to, require_one
 from sources.factory import describe, file_source, open_members
 from utils import HOLDFAST_VERSION, utc_now
-
-OnProgress = Callable[[Member, int], None]
-"""Told of each member and the number of its bytes that were packed since the last call."""
 
 
 @dataclass(frozen=True, slots=True)

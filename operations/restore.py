@@ -7,7 +7,7 @@ folders last, from the deepest up, because each file that is made in a folder ch
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,11 @@ from pathlib import Path
 from archives.entry import Entry
 from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError
 from hosts.local_tree import LocalTree
-from model import Member, MemberKind
+from model import Member, MemberKind, OnProgress
 from operations.contents import Selection, nothing_at, zip_directory, zip_entries
 from operations.copies import StoredCopy, read_entries
 from operations.restore_content import FATAL_ERRORS, ContentWriter, Written
 from utils import printable
-
-OnProgress = Callable[[Member, int], None]
 
 # link(2): a file system without hard links, too many of one file, or a mount between the two.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from catalog import Catalog
 from errors import HoldfastError, InterruptedRun
-from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
-from operations.backup import Attempt, OnProgress, Outcome, back_up
+from model import Backup, Configuration, Note, NoteKind, OnProgress, Run, RunStatus
+from operations.backup import Attempt, Outcome, back_up
 from operations.locks import lock_backup
 from operations.run_log import run_log
 from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archives.segments import Piece, RunningCrc, Segment, plan_segments, unpack_piece
 from errors import ArchiveError, DamagedArchiveError, ObjectNotFoundError
-from model import Member
+from model import OnProgress
 from operations.contents import zip_directory, zip_entries
 from operations.copies import StoredCopy, read_entries
 from operations.parallel import map_in_threads
 from utils import printable
-
-OnProgress = Callable[[Member, int], None]
 
 
 @dataclass(slots=True)
