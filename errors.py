@@ -16,6 +16,7 @@
     │   ├── ObjectNotFoundError        1   there is nothing under this key
     │   ├── ObjectExistsError          1   keys are never overwritten
     │   ├── StorageFullError           1   no space or quota left
+    │   ├── StorageUnavailableError    1   no answer, or "not now": the same request may succeed later
     │   └── IntegrityError             1   the stored bytes are not the bytes that were sent
     └── CatalogError                   1   the database of runs cannot be used
     InterruptedRun               130/143   SIGINT, SIGTERM or SIGHUP ended the run
@@ -105,6 +106,17 @@ class ObjectExistsError(StorageError):
 
 class StorageFullError(StorageError):
     """The storage has no space or quota left."""
+
+
+class StorageUnavailableError(StorageError):
+    """No answer, or one that says "not now". Adapters decide at the edge what is worth another try, and raise this.
+
+    ``wait`` is how many seconds the service asked to be left alone, None where it named none.
+    """
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class IntegrityError(StorageError):

@@ -88,10 +88,11 @@ class StorageDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A storage and a path in it: ``""`` or ``a/b``, without a slash at either end."""
+    """A storage and a path in it: ``""`` or ``a/b``, without a slash at either end. ``bandwidth`` is bytes/second."""
 
     storage: StorageDefinition
     path: str
+    bandwidth: int | None = None
 
     def __str__(self) -> str:
         return f"{self.storage.name}:{self.path}" if self.path else self.storage.name
@@ -175,6 +176,7 @@ class Backup:
     docker: DockerContainer | None = None
     compression: Compression = Compression()
     keep: Keep = Keep()
+    bandwidth: int | None = None
     enabled: bool = True
     line: int = 0
 

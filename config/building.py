@@ -104,6 +104,7 @@ class Builder:
             docker=docker,
             compression=self._compression(record.record("COMPRESSION")),
             keep=self._keep(record),
+            bandwidth=record.number("BANDWIDTH"),
             enabled=project.flag("ENABLED", True) and record.flag("ENABLED", True),
             line=record.position.line,
         )
@@ -196,7 +197,7 @@ class Builder:
             storage = self._storages.find(name, entry.position_of("STORAGE_NAME")) if name is not None else None
             if storage is None:
                 continue
-            target = Target(storage, entry.text("PATH") or "")
+            target = Target(storage, entry.text("PATH") or "", entry.number("BANDWIDTH"))
             place = (storage.name, target.path)
             if place in lines:
                 message = f"UPLOAD_TO has this storage and path already, in line {lines[place]}. Remove one."

@@ -139,6 +139,21 @@ def _database_url(text: str) -> str:
     return text
 
 
+_BANDWIDTH = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([kMG]?)(i?)B(?:/s)?")
+
+
+def _bandwidth(text: str) -> int:
+    """Bytes per second."""
+    found = _BANDWIDTH.fullmatch(text)
+    if not found or (found[3] and not found[2]):
+        raise ValueError("must be a number and a unit such as 20MB/s or 500kB/s (bytes, not bits)")
+    unit = (1024 if found[3] else 1000) ** " kMG".index(found[2] or " ")
+    rate = int(float(found[1]) * unit)
+    if rate < 1000:
+        raise ValueError("must be at least 1kB/s")
+    return rate
+
+
 def _yes_or_no(text: str) -> bool:
     if text.lower() in _YES:
         return True
@@ -194,6 +209,7 @@ MARKER = _text_scalar("a file name", _marker)
 PATTERN = _text_scalar("a pattern", _pattern)
 ADDRESS = _text_scalar("a host name or an IP address", _address)
 ENDPOINT = _text_scalar("a URL", _endpoint)
+BANDWIDTH = Scalar("a rate such as 20MB/s", _bandwidth, _JSON_TEXT, is_text=False)
 DATABASE_URL = Scalar("a database URL", _database_url, _JSON_TEXT, secret=True)
 INTERVAL = _text_scalar("a cron expression, or " + ", ".join(NICKNAMES), check_interval)
 YES_NO = Scalar(

@@ -1,7 +1,7 @@
 """The truth about config.yaml: every key, what its value is, what it means, an example.
 
 Validation, ``config.schema.json``, ``docs/config.md`` and the storages from the environment all come from here. A new
-database or storage is one more section in ``DATABASE`` or ``STORAGE``.
+database is one more section in ``DATABASE``; the storages stand in ``config.schema_storages``.
 """
 
 from __future__ import annotations
@@ -10,28 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from config import scalars
+from config.schema_storages import BANDWIDTH, STORAGE
+from config.schema_variants import variants
 from config.shapes import Key, ListOf, MapOf, MapsOf, Section, Variants
 from model import Compression
-
-
-def _variants(
-    title: str, doc: str, sections: dict[str, Section], default: str | None = None, otherwise: str = ""
-) -> Variants:
-    """A map with a ``TYPE``: the names of ``sections``, each of which gets this key too."""
-    type_key = Key(
-        "TYPE",
-        scalars.one_of(*sections, otherwise=otherwise),
-        "What kind it is.",
-        next(iter(sections)),
-        required=default is None,
-        default=f"`{default}`" if default else "",
-    )
-    typed = {}
-    for name, section in sections.items():
-        own_type = replace(type_key, shape=scalars.one_of(name), example=name)
-        typed[name] = replace(section, title=f"{title} ({name})", keys=(own_type, *section.keys), kind=name)
-    return Variants(title, doc, type_key, typed, default)
-
 
 # --- where: SSH and Docker ---------------------------------------------------------------------------------------
 
@@ -86,133 +68,8 @@ TARGET = Section(
             "backups/shop",
             default="the top of the storage",
         ),
+        BANDWIDTH,
     ),
-)
-
-STORAGE_NAME = Key("NAME", scalars.TEXT, "The name that `STORAGE_NAME` refers to.", "disk", required=True)
-
-LOCAL_STORAGE = Section(
-    "LOCAL",
-    "A folder on this machine.",
-    (
-        STORAGE_NAME,
-        Key(
-            "ROOT",
-            scalars.PATH,
-            "The folder that holds everything.",
-            "/mnt/disk/backups",
-            required=True,
-            environment="LOCAL_STORAGE_ROOT",
-            environment_default="`backups/` beside config.yaml",
-        ),
-    ),
-)
-
-S3_STORAGE = Section(
-    "S3",
-    "A bucket of Amazon S3 or of a service that speaks its protocol.",
-    (
-        STORAGE_NAME,
-        Key("BUCKET", scalars.WORD, "The name of the bucket.", "my-backups", required=True, environment="S3_BUCKET"),
-        Key(
-            "ENDPOINT_URL",
-            scalars.ENDPOINT,
-            "The address of the service.",
-            "https://s3.example.com",
-            default="Amazon's",
-            environment="S3_ENDPOINT_URL",
-        ),
-        Key(
-            "REGION",
-            scalars.WORD,
-            "The region of the bucket.",
-            "eu-central-1",
-            default="none",
-            environment="AWS_REGION",
-        ),
-        Key(
-            "ACCESS_KEY_ID",
-            scalars.WORD,
-            "The id of the access key.",
-            "AKIAEXAMPLE",
-            default="what the machine's role gives",
-            environment="AWS_ACCESS_KEY_ID",
-        ),
-        Key(
-            "SECRET_ACCESS_KEY",
-            scalars.SECRET,
-            "The secret of the access key.",
-            '"${MY_SECRET_KEY}"',
-            default="what the machine's role gives",
-            environment="AWS_SECRET_ACCESS_KEY",
-        ),
-    ),
-)
-
-ONEDRIVE_STORAGE = Section(
-    "ONEDRIVE",
-    "A drive of OneDrive for Business or SharePoint.",
-    (
-        STORAGE_NAME,
-        Key(
-            "TENANT_ID",
-            scalars.WORD,
-            "The directory (tenant) id.",
-            "11111111-1111-1111-1111-111111111111",
-            required=True,
-            environment="TENANT_ID",
-        ),
-        Key(
-            "CLIENT_ID",
-            scalars.WORD,
-            "The application (client) id.",
-            "22222222-2222-2222-2222-222222222222",
-            required=True,
-            environment="CLIENT_ID",
-        ),
-        Key(
-            "CLIENT_SECRET",
-            scalars.SECRET,
-            "The value (not the id) of the client secret.",
-            '"${MY_CLIENT_SECRET}"',
-            required=True,
-            environment="CLIENT_SECRET",
-        ),
-        Key(
-            "DRIVE",
-            scalars.TEXT,
-            "Whose drive it is: a user's address, or a drive id.",
-            "backups@example.com",
-            required=True,
-            environment="ONEDRIVE_DRIVE",
-        ),
-    ),
-)
-
-SFTP_STORAGE = Section(
-    "SFTP",
-    "A folder on a server, over SSH.",
-    (
-        STORAGE_NAME,
-        Key("HOST", scalars.ADDRESS, "The server: an IP address or a host name.", "192.0.2.9", required=True),
-        Key("PORT", scalars.whole_number(1, 65535), "The port of its SSH service.", "2222", default="22"),
-        Key("USERNAME", scalars.WORD, "The user on the server.", "backup", default="what `ssh` itself chooses"),
-        Key(
-            "KEY_FILE",
-            scalars.PATH,
-            "The private key on this machine.",
-            "~/.ssh/id_backup",
-            default="the user's own keys",
-        ),
-        Key("ROOT", scalars.PATH, "The folder on the server.", "/srv/backups", required=True),
-    ),
-)
-
-STORAGE = _variants(
-    "STORAGES",
-    "A place that keeps archives. Several of one `TYPE` can have different names. A storage that is called `LOCAL`, "
-    "`S3` or `ONEDRIVE` here takes the place of the one from the environment.",
-    {"LOCAL": LOCAL_STORAGE, "S3": S3_STORAGE, "ONEDRIVE": ONEDRIVE_STORAGE, "SFTP": SFTP_STORAGE},
 )
 
 # --- how much: retention and packing -----------------------------------------------------------------------------
@@ -280,7 +137,7 @@ POSTGRES = Section(
     ),
 )
 
-DATABASE = _variants(
+DATABASE = variants(
     "DB_INFO",
     "The database and how to reach it.",
     {"postgres": POSTGRES},
@@ -317,6 +174,7 @@ _COMPRESSION = Key(
     "{METHOD: zstd, LEVEL: 3}",
     default=f"`deflate`, level {Compression().level}",
 )
+_BANDWIDTH = replace(BANDWIDTH, doc="The most that a run sends in a second, to all of its targets together.")
 _ENABLED = Key(
     "ENABLED", scalars.YES_NO, "`no` takes it out of the schedule; what was stored stays.", "no", default="yes"
 )
@@ -346,7 +204,7 @@ _FILE_RULES = (
     Key("ONE_FILE_SYSTEM", scalars.YES_NO, "`yes` does not go into other mounted file systems.", "yes", default="no"),
 )
 _SHARED = (_INTERVALS, _UPLOAD_TO, _SSH)
-_SHARED_LAST = (_KEEP, _COMPRESSION, _ENABLED)
+_SHARED_LAST = (_KEEP, _COMPRESSION, _BANDWIDTH, _ENABLED)
 _DOCKER = Key(
     "DOCKER",
     MapOf(DOCKER),
@@ -429,7 +287,7 @@ PROJECT = Section(
 DEFAULTS = Section(
     "DEFAULTS",
     "What holds for every backup that does not say it itself. A key in a backup takes the place of the whole key here.",
-    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, _KEEP, _COMPRESSION)),
+    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, _KEEP, _COMPRESSION, _BANDWIDTH)),
 )
 
 # In the order in which they are read: a backup needs the defaults and the storages.
@@ -443,12 +301,6 @@ CONFIGURATION = Section(
         ),
         Key("PROJECTS", MapsOf(PROJECT), "All projects.", "[]", required=True, may_be_empty=True),
     ),
-)
-
-
-# Storages that work without a definition.
-IMPLICIT_STORAGES = tuple(
-    name for name, section in STORAGE.sections.items() if any(key.environment for key in section.keys)
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from config import scalars
-from config.schema import NUMBER_KEPT, STORAGE
+from config.schema import NUMBER_KEPT
+from config.schema_storages import STORAGE
 from config.shapes import Scalar
 
 

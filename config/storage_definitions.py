@@ -9,8 +9,8 @@ from config.environment import Environment
 from config.home import expand_home
 from config.problems import Position, Problems
 from config.records import Record
-from config.scalars import PATH
-from config.schema import IMPLICIT_STORAGES, STORAGE
+from config.scalars import PATH, YES_NO
+from config.schema_storages import IMPLICIT_STORAGES, STORAGE
 from config.shapes import Key, Scalar
 from model import Secret, StorageDefinition, StorageType
 
@@ -40,7 +40,7 @@ class Storages:
                 continue
             self._lines[name] = record.position_of("NAME").line
             if type_name is not None:
-                _check_pair(record, "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", self._problems)
+                _check_together(record, self._problems)
                 settings = {key.name: value for key in record.section.keys if (value := self._value(record, key))}
                 self._definitions[name] = StorageDefinition(name, StorageType(type_name), settings)
 
@@ -70,6 +70,8 @@ class Storages:
             return None
         if key.is_secret:
             return record.secret(key.name)
+        if key.shape is YES_NO:
+            return "yes" if record.flag(key.name, False) else None
         number = record.number(key.name)
         text = record.text(key.name) if number is None else str(number)
         is_local_path = key.shape is PATH and (key.name != "ROOT" or record.text("TYPE") == "LOCAL")
@@ -92,7 +94,8 @@ class Storages:
                 settings[key.name] = self._expand(key.environment, text, used_at) if key.shape is PATH else text
             elif key.name == "ROOT":
                 settings[key.name] = str(self._config_directory / "backups")
-            elif key.required and not self._environment.get(key.environment):
+            # The certificate that could take the place of CLIENT_SECRET has no name in the environment.
+            elif (key.required or key.name == "CLIENT_SECRET") and not self._environment.get(key.environment):
                 missing.append(key.environment)
         if missing:
             message = (
@@ -108,6 +111,22 @@ class Storages:
         except ValueError as error:
             self._problems.error(position, f"{key} {error}.")
             return path
+
+
+def _check_together(record: Record, problems: Problems) -> None:
+    """What a map of keys cannot say by itself: which need, or exclude, each other."""
+    given = record.positions
+    if record.section.kind == "ONEDRIVE" and ("CLIENT_SECRET" in given) == ("CERTIFICATE_FILE" in given):
+        problems.error(
+            record.position, "The app signs in with CLIENT_SECRET or CERTIFICATE_FILE. Write one of the two."
+        )
+    if record.section.kind == "S3":
+        _check_pair(record, "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", problems)
+        _check_pair(record, "OBJECT_LOCK_MODE", "OBJECT_LOCK_DAYS", problems)
+        if "PROFILE" in given and "ACCESS_KEY_ID" in given:
+            problems.error(given["PROFILE"], "PROFILE takes the place of ACCESS_KEY_ID. Remove one of the two.")
+        if "KMS_KEY_ID" in given and record.text("ENCRYPTION") != "aws:kms":
+            problems.error(given["KMS_KEY_ID"], "KMS_KEY_ID needs ENCRYPTION: aws:kms.")
 
 
 def _check_pair(record: Record, first: str, second: str, problems: Problems) -> None:

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 
-from errors import NotAvailableError
-from model import Secret, StorageDefinition, StorageType
+from model import StorageDefinition, StorageType
+from storages.bandwidth import Bandwidth, LimitedStorage
+from storages.retrying import RetryingStorage
+from storages.spool import SpoolingStorage
 from storages.storage import Storage
+from storages.workplace import Workplace
 
 
-def open_storage(definition: StorageDefinition) -> Storage:
-    """Raises NotAvailableError for a type that this version cannot use yet. Nothing is read or written."""
-    if definition.type is not StorageType.LOCAL:
-        raise NotAvailableError(
-            f"The storage {definition.name} is of type {definition.type}, which this version of Holdfast does not have "
-            f"yet. Use a storage of type {StorageType.LOCAL} until then."
-        )
-    from storages.local import LocalStorage
+def open_storage(
+    definition: StorageDefinition, workplace: Workplace | None = None, bandwidths: Iterable[Bandwidth] = ()
+) -> Storage:
+    """The adapter with its wrappers around it. Nothing is read, written or connected to before it is used.
 
-    root = definition.settings["ROOT"]
-    return LocalStorage(definition.name, Path(root.reveal() if isinstance(root, Secret) else root))
+    Without a ``workplace`` it serves for reading, and for objects of some megabytes. Raises StorageError where the
+    settings cannot be used.
+    """
+    workplace = workplace or Workplace()
+    storage = _adapter(definition, workplace)
+    if limits := tuple(bandwidths):
+        storage = LimitedStorage(storage, limits, workplace)
+    if storage.needs_size_first:
+        storage = SpoolingStorage(storage, workplace)
+    return RetryingStorage(storage, workplace)
+
+
+def _adapter(definition: StorageDefinition, workplace: Workplace) -> Storage:
+    match definition.type:
+        case StorageType.LOCAL:
+            from storages.local import local_storage
+
+            return local_storage(definition)
+        case StorageType.S3:
+            from storages.s3 import s3_storage
+
+            return s3_storage(definition, workplace)
+        case StorageType.ONEDRIVE:
+            from storages.onedrive import onedrive_storage
+
+            return onedrive_storage(definition, workplace)
+        case StorageType.SFTP:
+            from storages.sftp import sftp_storage
+
+            return sftp_storage(definition, workplace)

@@ -30,7 +30,9 @@ from typing import Self
 from isal.isal_zlib import crc32
 
 from errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, StorageError, StorageFullError
-from model import StoredObject
+from model import StorageDefinition, StoredObject
+from storages.settings import required_setting
+from storages.storage import check_key, is_text
 from utils import fsync_directory
 
 # Every name that begins so is ours, is not finished, is never listed and never part of a key.
@@ -43,6 +45,11 @@ _SEGMENT_SIZE = 64 << 20
 
 # link(2) answers so on file systems without hard links: FAT, exFAT, some CIFS servers, some FUSE file systems.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def local_storage(definition: StorageDefinition) -> LocalStorage:
+    """The storage of type LOCAL that is configured so."""
+    return LocalStorage(definition.name, Path(required_setting(definition, "ROOT")))
 
 
 class LocalStorage:
@@ -148,11 +155,12 @@ class LocalStorage:
         return removed
 
     def _path(self, key: str) -> Path:
+        check_key(self.name, key)
         parts = key.split("/")
-        if any(part in ("", ".", "..") or part.startswith(UNFINISHED_PREFIX) for part in parts) or not _is_name(key):
+        if any(part.startswith(UNFINISHED_PREFIX) for part in parts):
             raise StorageError(
-                f"The storage {self.name} cannot use the key {key!r}: a key is text whose parts between slashes are "
-                f"not empty, not '.' or '..', and do not begin with {UNFINISHED_PREFIX!r}."
+                f"The storage {self.name} cannot use the key {key!r}: names that begin with {UNFINISHED_PREFIX!r} are "
+                "uploads under way."
             )
         return self._root.joinpath(*parts)
 
@@ -355,7 +363,7 @@ def _names_with_slash(folder: Path) -> Iterator[str]:
     """The names in a folder that can be part of a key; those of folders, and of links to folders, end in a slash."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if _is_name(entry.name):
+            if is_text(entry.name):
                 yield f"{entry.name}/" if _is_folder(entry) else entry.name
 
 
@@ -363,14 +371,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a symbolic link to itself, or into a folder that may not be read
-        return False
-
-
-def _is_name(text: str) -> bool:
-    """Whether it is UTF-8 (a foreign file's name need not be) and has no NUL."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
         return False
 
 

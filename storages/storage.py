@@ -1,7 +1,7 @@
 """The contract of every storage: what keeps objects under keys.
 
-Wrappers (retry, bandwidth, faults in tests) have this same interface. One contract suite in ``tests/`` runs against
-every storage.
+Wrappers (retries, bandwidth, the spool, faults in tests) have this same interface. One contract suite in ``tests/``
+runs against every storage.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from errors import StorageError
 from model import StoredObject
 
 
@@ -16,7 +17,9 @@ class Storage(Protocol):
     """A place that keeps objects.
 
     Keys are ``/``-separated text without empty, ``.`` or ``..`` parts. All methods raise ``errors.StorageError`` (and
-    its subclasses) and nothing else of their own; what ``chunks`` raises passes through ``put`` unchanged.
+    its subclasses) and nothing else of their own; what ``chunks`` raises passes through ``put`` unchanged. Several
+    threads may call one object. ``StorageUnavailableError`` is raised where the same call may succeed later; the
+    wrapper ``storages.retrying`` repeats all calls but ``put``, which repeats its own requests.
     """
 
     name: str
@@ -28,10 +31,16 @@ class Storage(Protocol):
         Obligations: if ``chunks`` raises, or the process dies, nothing is ever visible under ``key``. What was
         returned is durable, and its size and content were checked against what was sent. A key that exists is never
         overwritten: ``ObjectExistsError``. No more than a few chunks are held in memory.
+
+        Where ``needs_size_first`` is true, the adapter itself takes only a :class:`KnownContent`; the factory wraps it
+        in ``storages.spool.SpoolingStorage``, which makes one of any other chunks.
         """
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The object's bytes, or a range of them. Raises ``ObjectNotFoundError`` at the first chunk at the latest."""
+        """The object's bytes, or a range of them. Raises ``ObjectNotFoundError`` at the first chunk at the latest.
+
+        A connection that ends early is an error, never the end of the iteration.
+        """
 
     def stat(self, key: str) -> StoredObject:
         """Size and time of one object. Raises ``ObjectNotFoundError``."""
@@ -47,3 +56,40 @@ class Storage(Protocol):
 
         The caller holds the lock of the backup that owns ``prefix``.
         """
+
+
+class KnownContent:
+    """Content whose size and hash are known before it is sent, and that can be read again from any position.
+
+    ``size`` is in bytes, ``sha256`` in hex.
+    """
+
+    size: int
+    sha256: str
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes, fewer only at the end. Raises StorageError where the spool cannot be read."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[bytes]:
+        offset = 0
+        while block := self.read(offset, 1 << 20):
+            yield block
+            offset += len(block)
+
+
+def check_key(storage_name: str, key: str) -> None:
+    """Raise StorageError where ``key`` is none: each storage does so before it does anything else with a key."""
+    if any(part in ("", ".", "..") for part in key.split("/")) or not is_text(key):
+        raise StorageError(
+            f"The storage {storage_name} cannot use the key {key!r}: a key is text whose parts between slashes are not "
+            "empty, not '.' and not '..'."
+        )
+
+
+def is_text(text: str) -> bool:
+    """Whether it is UTF-8 (a foreign file's name need not be) and has no NUL."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False

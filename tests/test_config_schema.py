@@ -13,7 +13,8 @@ import yaml
 
 from config.json_schema import json_schema
 from config.reference import reference
-from config.schema import BACKUPS, DATABASE, DB_BACKUP, FILE_BACKUP, STORAGE, sections
+from config.schema import BACKUPS, DATABASE, DB_BACKUP, FILE_BACKUP, sections
+from config.schema_storages import STORAGE
 from config.settings import ENVIRONMENT
 from config.shapes import Key, Section
 from errors import ConfigurationError
