@@ -10,7 +10,7 @@ from tests.support.configurations import db_backup, errors_of, file_backup
 
 FILE_BACKUP_KEYS = (
     "It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, "
-    "EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, ENABLED."
+    "EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, BANDWIDTH, ENABLED."
 )
 MIXED = (
     "mixes whole maps and single keys: it is not clear whether this belongs to the entry "
@@ -185,7 +185,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "DEFAULTS: {NAME: shop}\nPROJECTS:\n",
         [
             "1:12: DEFAULTS does not know NAME. It knows INTERVALS, UPLOAD_TO, SSH, EXCLUDE, "
-            "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION."
+            "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, BANDWIDTH."
         ],
     ),
     (
@@ -196,7 +196,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a key of another type of storage",
         "STORAGES: {NAME: s, TYPE: LOCAL, ROOT: /mnt, BUCKET: b}\nPROJECTS:\n",
-        ["1:46: STORAGES (LOCAL) does not know BUCKET. It knows TYPE, NAME, ROOT."],
+        ["1:46: STORAGES (LOCAL) does not know BUCKET. It knows TYPE, NAME, ROOT, BANDWIDTH."],
     ),
     (
         "a storage without a type",
@@ -214,11 +214,32 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         [
             "2:5: TENANT_ID is missing. Write it like this: TENANT_ID: 11111111-1111-1111-1111-111111111111",
             "2:5: CLIENT_ID is missing. Write it like this: CLIENT_ID: 22222222-2222-2222-2222-222222222222",
-            '2:5: CLIENT_SECRET is missing. Write it like this: CLIENT_SECRET: "${MY_CLIENT_SECRET}"',
             "2:5: DRIVE is missing. Write it like this: DRIVE: backups@example.com",
+            "2:5: The app signs in with CLIENT_SECRET or CERTIFICATE_FILE. Write one of the two.",
             "3:5: NAME is missing. Write it like this: NAME: disk",
             "3:5: ROOT is missing. Write it like this: ROOT: /mnt/disk/backups",
         ],
+    ),
+    (
+        "a secret and a certificate",
+        "STORAGES: {NAME: o, TYPE: ONEDRIVE, TENANT_ID: t, CLIENT_ID: c, CLIENT_SECRET: s, CERTIFICATE_FILE: /c.pem, "
+        "DRIVE: d}\nPROJECTS:\n",
+        ["1:11: The app signs in with CLIENT_SECRET or CERTIFICATE_FILE. Write one of the two."],
+    ),
+    (
+        "half of an Object Lock",
+        "STORAGES: {NAME: s, TYPE: S3, BUCKET: b, OBJECT_LOCK_DAYS: 3}\nPROJECTS:\n",
+        ["1:11: OBJECT_LOCK_MODE and OBJECT_LOCK_DAYS belong together. Write both, or none."],
+    ),
+    (
+        "a profile and a key",
+        "STORAGES: {NAME: s, TYPE: S3, BUCKET: b, ACCESS_KEY_ID: a, SECRET_ACCESS_KEY: a, PROFILE: p}\nPROJECTS:\n",
+        ["1:91: PROFILE takes the place of ACCESS_KEY_ID. Remove one of the two."],
+    ),
+    (
+        "a key of KMS without KMS",
+        "STORAGES: {NAME: s, TYPE: S3, BUCKET: b, ENCRYPTION: AES256, KMS_KEY_ID: k}\nPROJECTS:\n",
+        ["1:74: KMS_KEY_ID needs ENCRYPTION: aws:kms."],
     ),
     (
         "half of an S3 key",

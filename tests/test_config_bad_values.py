@@ -255,6 +255,15 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ("ENABLED maybe", file_backup(ENABLED="maybe"), ["8:22: ENABLED must be yes or no."]),
     ("ENABLED 1", file_backup(ENABLED="1"), ["8:22: ENABLED must be yes or no."]),
     ("ENABLED a list", file_backup(ENABLED="[yes]"), ["8:22: ENABLED must be one value, not a list."]),
+    *[
+        (
+            f"a bandwidth of {written}",
+            file_backup(BANDWIDTH=written),
+            ["8:24: BANDWIDTH must be a number and a unit such as 20MB/s or 500kB/s (bytes, not bits)."],
+        )
+        for written in ("20", "fast", "20Mbit/s", "20mb/s", "-1MB/s", "1iB/s", "1e3MB/s")
+    ],
+    ("hardly any bandwidth", file_backup(BANDWIDTH="999B/s"), ["8:24: BANDWIDTH must be at least 1kB/s."]),
     ("KEEP of none", file_backup(KEEP="{LAST: 0}"), ["8:26: LAST must be a whole number from 1 to 100,000."]),
     (
         "KEEP of fewer than none",

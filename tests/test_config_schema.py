@@ -23,7 +23,28 @@ from tests.support import configurations
 from tests.support.configurations import db_backup, errors_of, file_backup, load
 from tests.support.product_code import ROOT
 
-VARIABLES = dict.fromkeys(("SHOP_DB_PASSWORD", "SSH_PASSWORD", "MY_SECRET_KEY", "MY_CLIENT_SECRET", "SHOP"), "value")
+VARIABLES = dict.fromkeys(
+    [
+        "SHOP_DB_PASSWORD",
+        "SSH_PASSWORD",
+        "SFTP_PASSWORD",
+        "MY_SECRET_KEY",
+        "MY_SESSION_TOKEN",
+        "MY_CLIENT_SECRET",
+        "MY_PASSPHRASE",
+        "SHOP",
+    ],
+    "value",
+)
+
+# Keys that need another, which is not always needed.
+PARTNERS = {
+    "ACCESS_KEY_ID": "SECRET_ACCESS_KEY: a",
+    "SECRET_ACCESS_KEY": "ACCESS_KEY_ID: a",
+    "KMS_KEY_ID": "ENCRYPTION: aws:kms",
+    "OBJECT_LOCK_MODE": "OBJECT_LOCK_DAYS: 3",
+    "OBJECT_LOCK_DAYS": "OBJECT_LOCK_MODE: GOVERNANCE",
+}
 
 
 def test_the_json_schema_beside_the_code_is_of_this_code() -> None:
@@ -70,6 +91,8 @@ def test_examples_in_the_reference_page_load(tmp_path: Path) -> None:
 def with_key(section: Section, key: str, value: str) -> str:
     """A configuration in which ``section`` has this key, and whatever else it needs."""
     needed = {inner.name: inner.example for inner in section.keys if inner.required and key not in inner.spellings}
+    if section.kind == "ONEDRIVE" and key not in ("CLIENT_SECRET", "CLIENT_SECRET_FILE", "CERTIFICATE_FILE"):
+        needed["CLIENT_SECRET"] = "a"
     keys = needed | {key: value}
     written = "{" + ", ".join(f"{name}: {text}" for name, text in keys.items() if text != "") + "}"
     outer = file_backup() + db_backup(NAME="b").removeprefix("PROJECTS:\n")
@@ -110,8 +133,8 @@ def test_every_key_loads_with_its_example_and_does_something(
     (tmp_path / "secret").write_text("from a file")
     (tmp_path / "secret").chmod(0o600)
     value = "'${CONFIG_DIR}/secret'" if spelling == key.file_key else key.example
-    pair = {"ACCESS_KEY_ID": "SECRET_ACCESS_KEY: a", "SECRET_ACCESS_KEY": "ACCESS_KEY_ID: a"}.get(key.name)
-    text = with_key(section, spelling, value + (f", {pair}" if pair else ""))
+    partner = PARTNERS.get(key.name)
+    text = with_key(section, spelling, value + (f", {partner}" if partner else ""))
     configuration = load(tmp_path, text, VARIABLES)
     if key.name == "TYPE":
         # Where it can be left out, it says what holds anyway; where it cannot, another one is an error.

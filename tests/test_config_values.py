@@ -208,3 +208,22 @@ def test_no_project_at_all_is_said(tmp_path: Path) -> None:
     for text in ("PROJECTS:\n", "PROJECTS: []\n", "PROJECTS: ~\n"):
         (message,) = warnings_of(load(tmp_path, text))
         assert message.endswith("There is nothing to do yet: PROJECTS is empty.")
+
+
+@pytest.mark.parametrize(
+    ("written", "rate"),
+    [
+        ("20MB/s", 20_000_000),
+        ("500 kB/s", 500_000),
+        ("1.5MB", 1_500_000),
+        ("2MiB/s", 2 * 1024 * 1024),
+        ("1GB/s", 1_000_000_000),
+        ("1000B/s", 1000),
+    ],
+)
+def test_a_bandwidth_is_bytes_per_second(written: str, rate: int, tmp_path: Path) -> None:
+    target = f"{{STORAGE_NAME: LOCAL, BANDWIDTH: {written}}}"
+    (backup,) = load(tmp_path, file_backup(BANDWIDTH=written, UPLOAD_TO=target)).backups
+    assert (backup.bandwidth, backup.targets[0].bandwidth) == (rate, rate)
+    disk = f"STORAGES: {{NAME: disk, TYPE: LOCAL, ROOT: /mnt, BANDWIDTH: {written}}}\n"
+    assert load(tmp_path, disk + file_backup()).storages["disk"].settings["BANDWIDTH"] == str(rate)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import IntegrityError, NotAvailableError, ObjectExistsError, StorageError, StorageFullError
+from errors import IntegrityError, ObjectExistsError, StorageError, StorageFullError
 from model import Secret, StorageDefinition, StorageType
 from storages.factory import open_storage
 from storages.local import UNFINISHED_PREFIX, LocalStorage
@@ -254,12 +254,5 @@ def test_a_full_disk_is_named_and_left_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("root_setting", ["/srv/backups", Secret("/srv/backups")])
 def test_factory_opens_a_local_storage(root_setting: str | Secret, tmp_path: Path) -> None:
     opened = open_storage(StorageDefinition("DISK", StorageType.LOCAL, {"ROOT": root_setting}))
-    assert isinstance(opened, LocalStorage)
     with pytest.raises(StorageError, match=r"DISK has no object /srv/backups/no-such-object"):
         opened.stat("no-such-object")
-
-
-@pytest.mark.parametrize("storage_type", [StorageType.S3, StorageType.ONEDRIVE, StorageType.SFTP])
-def test_factory_says_what_is_not_there_yet(storage_type: StorageType) -> None:
-    with pytest.raises(NotAvailableError, match=rf"OFFSITE is of type {storage_type}.* does not have yet"):
-        open_storage(StorageDefinition("OFFSITE", storage_type))
