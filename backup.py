@@ -76,7 +76,7 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         if not any(chosen):
             return _show_overview(arguments, configuration, catalog)
-        end_cleanly_on_signals("What was not finished is removed; earlier copies are untouched.")
+        end_cleanly_on_signals()
         return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
     finally:
         catalog.close()
@@ -153,7 +153,9 @@ def _run_one(
     last_good = catalog.last_runs([backup.id])[backup.id].last_good
     expected = last_good.archive.content_size if last_good and last_good.archive else None
     with Progress(backup.id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        return run_backup(configuration, backup, catalog, slot=slot, on_progress=progress.advance)
+        return run_backup(
+            configuration, backup, catalog, slot=slot, on_progress=progress.advance, on_upload=progress.upload
+        )
 
 
 def _tell(arguments: argparse.Namespace, run: Run) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from command_line import is_terminal
-from model import Member
+from model import Member, Target
 from utils import format_count, printable
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 _REDRAW_SECONDS = 0.1
 _PATH_LENGTH = 40
@@ -32,6 +35,7 @@ class Progress:
         self._size = 0
         self._member: Member | None = None
         self._next_redraw = 0.0
+        self._uploads: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         if self._enabled:
@@ -55,6 +59,15 @@ class Progress:
             if len(path) > _PATH_LENGTH:
                 path = "…" + path[-_PATH_LENGTH:]
             self._bar.update(self._task, completed=self._size, files=format_count(self._files, "file"), path=path)
+
+    def upload(self, target: Target, sent: int, size: int) -> None:
+        """``sent`` of the ``size`` bytes of an archive that waits on this machine are on their way to the target."""
+        if not self._enabled:
+            return
+        name = str(target)
+        if name not in self._uploads:
+            self._uploads[name] = self._bar.add_task(f"to {target.storage.name}", total=size, files="", path="")
+        self._bar.update(self._uploads[name], completed=sent)
 
     def _start(self) -> None:
         from rich.console import Console

@@ -20,23 +20,31 @@ from archives.zip_writer import ZipWriter
 from errors import SourceError
 from model import Archive, Backup, Copy, Note, OnProgress, RunStatus
 from operations.delivery import Delivered
+from operations.distribution import Distribution
 from operations.how_to_restore import how_to_restore
 from operations.layout import object_name
-from operations.targets import TargetCopy, deliver_to, require_one
+from operations.spooled_copy import SpooledCopy
+from operations.targets import OnUpload, TargetCopy, open_targets, require_one
 from sources.factory import describe, file_source, open_members
+from storages.workplace import Workplace
 from utils import HOLDFAST_VERSION, utc_now
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a backup. ``unfinished_runs`` are when earlier runs began that may have left something."""
+    """One try at a backup. ``unfinished_runs`` are when earlier runs began that may have left something.
+
+    ``expected_size`` is that of the last archive, in bytes. The folder ``spool`` is in ``workplace.state_directory``.
+    """
 
     backup: Backup
     run_id: str
     started: datetime
     unfinished_runs: tuple[datetime, ...]
-    spool_directory: Path
+    state_directory: Path
+    workplace: Workplace
     own_folders: tuple[Path, ...]
+    expected_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +57,28 @@ class Outcome:
     notes: NoteList
 
 
-def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnProgress) -> Outcome:
+def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnProgress, on_upload: OnUpload) -> Outcome:
     """Make one archive of the backup's source and put it on each of its targets.
 
     A target that fails does not stop the others. Raises HoldfastError where the source or every target failed. Then,
-    and after an interruption, nothing of this run is left but a copy that had got its manifest by then, and is whole.
-    The caller holds the backup's lock.
+    and after an interruption, nothing of this run is left but a copy that had got its manifest by then, and is whole,
+    and an archive in the spool whose upload goes on with the next run. The caller holds the backup's lock.
     """
     file_source(attempt.backup)
-    copies = [TargetCopy(target, attempt.backup.id, attempt.started) for target in attempt.backup.targets]
+    copies = open_targets(attempt.backup, attempt.started, attempt.workplace)
     for copy in copies:
-        copy.open(attempt.unfinished_runs)
+        copy.clean_up(attempt.unfinished_runs)
     require_one(copies)
     contents = _Contents(on_note)
-    try:
-        with closing(IndexWriter(attempt.spool_directory)) as index:
-            archive = deliver_to(copies, _packed(attempt, contents, index, on_progress), lambda keys: keys.archive)
-            index_part = deliver_to(copies, index.chunks(), lambda keys: keys.index)
+    spooled = SpooledCopy.of_run(attempt.state_directory, attempt.backup.id, attempt.started, attempt.expected_size)
+    with Distribution(copies, spooled, attempt.workplace, on_upload) as distribution:
+        with closing(IndexWriter(attempt.state_directory / "spool")) as index:
+            archive = distribution.send(_packed(attempt, contents, index, on_progress), lambda keys: keys.archive)
+            index_part = distribution.send(index.chunks(), lambda keys: keys.index)
         manifest = _manifest(
             attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
         )
-        for copy in copies:
-            copy.finish(manifest.encode(), how_to_restore(attempt.backup))
-        require_one(copies)
-    finally:
-        for copy in copies:
-            copy.discard_unfinished()
+        distribution.finish(manifest, how_to_restore(attempt.backup))
     return _outcome(manifest, copies)
 
 

@@ -21,6 +21,10 @@ Put = Callable[[Iterable[bytes]], StoredObject]
 """Stores what it is given under a key of one target; see ``storages.storage.Storage.put``."""
 
 
+Action = Callable[[], StoredObject]
+"""Stores something that needs no stream."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """What was sent, and what became of it on each target, in the order of the targets."""
@@ -34,11 +38,11 @@ class _AbortedError(Exception):
     """Raised in a target's stream when the archive will never be whole, so that ``put`` leaves nothing behind."""
 
 
-def deliver(chunks: Iterable[bytes], puts: Iterable[Put]) -> Delivered:
+def deliver(chunks: Iterable[bytes], puts: Iterable[Put], cancelled: threading.Event | None = None) -> Delivered:
     """Send the same chunks to every target.
 
-    What ``chunks`` raises (or a signal) aborts every target and is raised here. A target that fails is dropped; where
-    all have failed, reading stops early.
+    What ``chunks`` raises (or a signal) aborts every target and is raised here; ``cancelled`` is set then, which ends
+    their waits. A target that fails is dropped; where all have failed, reading stops early.
     """
     senders = [_Sender(put) for put in puts]
     digest = hashlib.sha256()
@@ -58,12 +62,24 @@ def deliver(chunks: Iterable[bytes], puts: Iterable[Put]) -> Delivered:
             sender.join()
     except BaseException:
         # Whoever catches this removes what was stored, so nothing may be on its way any more.
+        if cancelled is not None:
+            cancelled.set()
         for sender in senders:
             sender.abort()
         for sender in senders:
             sender.join()
         raise
     return Delivered(size, digest.hexdigest(), tuple(sender.result for sender in senders))
+
+
+def side_by_side(actions: Iterable[Action], cancelled: threading.Event) -> tuple[StoredObject | HoldfastError, ...]:
+    """What each action, in a thread of its own, returned or raised. ``cancelled`` as for :func:`deliver`."""
+    puts = [_ignoring_chunks(action) for action in actions]
+    return deliver((), puts, cancelled).results
+
+
+def _ignoring_chunks(action: Action) -> Put:
+    return lambda _: action()
 
 
 class _Sender:

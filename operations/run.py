@@ -15,7 +15,11 @@ from errors import HoldfastError, InterruptedRun
 from model import Backup, Configuration, Note, NoteKind, OnProgress, Run, RunStatus
 from operations.backup import Attempt, Outcome, back_up
 from operations.locks import lock_backup
+from operations.resume import resume_uploads
 from operations.run_log import run_log
+from operations.spooled_copy import waiting_copies
+from operations.targets import OnUpload
+from storages.workplace import Workplace
 from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now
 
 _NAMED_PATHS = 5
@@ -23,7 +27,13 @@ _RECENT_RUNS = 50
 
 
 def run_backup(
-    configuration: Configuration, backup: Backup, catalog: Catalog, *, slot: datetime | None, on_progress: OnProgress
+    configuration: Configuration,
+    backup: Backup,
+    catalog: Catalog,
+    *,
+    slot: datetime | None,
+    on_progress: OnProgress,
+    on_upload: OnUpload,
 ) -> Run | None:
     """Run it once and return how that ended. What ended otherwise than well is in the catalog and in a log too.
 
@@ -39,13 +49,26 @@ def run_backup(
         dead_runs = catalog.mark_dead_runs(backup.id, started)
         if slot is not None and is_fulfilled(catalog, backup, slot):
             return None
+        workplace = Workplace(state)
         with run_log(state, backup.id, started) as log:
             for dead in dead_runs:
                 log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
+            resume_uploads(backup, recent, catalog, workplace, log, on_upload)
+            if slot is not None and is_fulfilled(catalog, backup, slot):
+                return None
             unfinished_runs = _unfinished_runs([*dead_runs, *recent])
             run = Run(uuid.uuid4().hex, backup.id, started, slot)
-            attempt = Attempt(backup, run.id, started, unfinished_runs, state / "spool", configuration.own_folders)
-            return _recorded(run, attempt, catalog, log, on_progress)
+            attempt = Attempt(
+                backup,
+                run.id,
+                started,
+                unfinished_runs,
+                state,
+                workplace,
+                configuration.own_folders,
+                _last_archive_size(recent),
+            )
+            return _recorded(run, attempt, catalog, log, on_progress, on_upload)
 
 
 def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
@@ -54,16 +77,26 @@ def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
     return any(run.status is not RunStatus.INTERRUPTED for run in catalog.slot_runs(backup.id, slot))
 
 
-def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger, on_progress: OnProgress) -> Run:
+def _recorded(
+    run: Run,
+    attempt: Attempt,
+    catalog: Catalog,
+    log: logging.Logger,
+    on_progress: OnProgress,
+    on_upload: OnUpload,
+) -> Run:
     """Back up, and record how it ended, whatever happens."""
     log.info("%s begins", run.backup_id)
     try:
         catalog.begin_run(run)
-        _make_spool(attempt.spool_directory)
-        outcome = back_up(attempt, lambda note: _log_note(log, note), on_progress)
-    except (InterruptedRun, KeyboardInterrupt):
-        log.warning("it was interrupted; what was not finished is removed")
-        catalog.finish_run(_ended(run, RunStatus.INTERRUPTED, "It was interrupted."))
+        _make_spool(attempt.state_directory / "spool")
+        outcome = back_up(attempt, lambda note: _log_note(log, note), on_progress, on_upload)
+    except (InterruptedRun, KeyboardInterrupt) as error:
+        what_now = _after_interruption(attempt)
+        log.warning("it was interrupted. %s", what_now)
+        catalog.finish_run(_ended(run, RunStatus.INTERRUPTED, f"It was interrupted. {what_now}"))
+        if isinstance(error, InterruptedRun):
+            raise InterruptedRun(f"{error} {what_now}", error.exit_code) from error
         raise
     except HoldfastError as error:
         log.error("%s", error)  # noqa: TRY400 - the message is whole; a traceback would hide it
@@ -93,6 +126,17 @@ def _start_time(recent: Iterable[Run]) -> datetime:
 def _unfinished_runs(runs: Iterable[Run]) -> tuple[datetime, ...]:
     """When those began that may have left something on a target: a failed one, too, where it could not clean up."""
     return tuple(run.started for run in runs if run.status in (RunStatus.INTERRUPTED, RunStatus.FAILED))
+
+
+def _after_interruption(attempt: Attempt) -> str:
+    if any(waiting_copies(attempt.state_directory, attempt.backup.id)):
+        return "The archive is whole and waits on this machine; the next run goes on with its upload."
+    return "What was not finished is removed; earlier copies are untouched."
+
+
+def _last_archive_size(recent: Iterable[Run]) -> int:
+    """That of the newest run that made one, in bytes; 0 where none did."""
+    return next((run.archive.size for run in recent if run.archive is not None), 0)
 
 
 def _make_spool(path: Path) -> None:

@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 
-from errors import HoldfastError, IntegrityError, ObjectExistsError, ObjectNotFoundError, StorageError
-from model import Copy, RunStatus, Target
-from operations.delivery import Delivered, deliver
+from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
+from model import Backup, Copy, RunStatus, StorageDefinition, StoredObject, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
+from operations.spooled_copy import SpooledCopy
+from storages.bandwidth import Bandwidth
 from storages.factory import open_storage
-from storages.storage import Storage
+from storages.storage import KnownContent, Storage
+from storages.workplace import Workplace
+
+OnUpload = Callable[[Target, int, int], None]
+"""Told of a target, how many bytes of the waiting archive it has, and how many there are."""
 
 
 class TargetCopy:
-    """One copy in the making. ``error`` is set once it has failed; it takes nothing more then."""
+    """One copy in the making. ``error`` is set once it has failed; it takes nothing more then.
+
+    ``is_kept_waiting`` is set by whoever leaves a copy in the spool, so that its upload goes on later.
+    """
 
     def __init__(self, target: Target, backup_id: str, started: datetime) -> None:
         self.target = target
         self.keys = copy_keys(target.path, backup_id, started)
         self.error: HoldfastError | None = None
+        self.is_kept_waiting = False
         self._folder = folder_key(target.path, backup_id)
         self._backup_id = backup_id
         self._storage: Storage | None = None
         self._finished = False
 
-    def open(self, unfinished_runs: Iterable[datetime]) -> None:
-        """Open the storage and remove what earlier runs that were not finished (they began at these times) left there.
+    def open(self, workplace: Workplace, run_bandwidth: Bandwidth | None) -> None:
+        """Open the storage. A failure is kept in ``error``."""
+        bandwidths = [run_bandwidth, _bandwidth(self.target.bandwidth), _storage_bandwidth(self.target.storage)]
+        try:
+            self._storage = open_storage(self.target.storage, workplace, [limit for limit in bandwidths if limit])
+        except HoldfastError as error:
+            self.error = error
+
+    def clean_up(self, unfinished_runs: Iterable[datetime]) -> None:
+        """Remove what earlier runs that were not finished (they began at these times) left there.
 
         The caller holds the backup's lock. A failure is kept in ``error``.
         """
+        if self.error is not None:
+            return
         try:
-            self._storage = open_storage(self.target.storage)
-            self._storage.clean_up(self._folder)
-            present = {stored.key for stored in self._storage.list(self._folder)}
+            self.storage.clean_up(self._folder)
+            present = {stored.key for stored in self.storage.list(self._folder)}
             for started in unfinished_runs:
                 keys = copy_keys(self.target.path, self._backup_id, started)
                 if present.intersection((keys.archive, keys.index)):
@@ -50,21 +67,44 @@ class TargetCopy:
             raise StorageError(f"The storage {self.target.storage.name} is not open.")
         return self._storage
 
+    @property
+    def needs_size_first(self) -> bool:
+        """Whether it takes the archive only when its size is known: from the spool."""
+        return self._storage is not None and self._storage.needs_size_first
+
+    def is_there(self) -> bool:
+        """Whether an earlier process finished this copy: its manifest is there. Raises StorageError."""
+        try:
+            self.storage.stat(self.keys.manifest)
+        except ObjectNotFoundError:
+            return False
+        self._finished = True
+        return True
+
     def finish(self, manifest: bytes, how_to_restore: bytes) -> None:
         """Put the text beside the archives, and the manifest last of all: from then on the copy counts."""
         if self.error is not None:
             return
         try:
-            with suppress(ObjectExistsError):
-                self.storage.put(self._folder + HOW_TO_RESTORE, [how_to_restore])
-            self.storage.put(self.keys.manifest, [manifest])
-            self._finished = True
+            self._put_manifest(manifest, how_to_restore)
         except HoldfastError as error:
             self.error = error
 
+    def receive(self, spooled: SpooledCopy, how_to_restore: bytes, on_upload: OnUpload) -> StoredObject:
+        """Take over a whole copy from the spool: archive, index, and the manifest last. Raises HoldfastError.
+
+        Where an earlier process was killed on the way, it goes on with what is missing.
+        """
+        with spooled.archive() as archive:
+            watched = _WatchedContent(archive, lambda sent: on_upload(self.target, sent, archive.size))
+            self._put_where_missing(self.keys.archive, watched)
+        with spooled.index() as index:
+            self._put_where_missing(self.keys.index, index)
+        return self._put_manifest(spooled.manifest_content().read(0, 1 << 30), how_to_restore)
+
     def discard_unfinished(self) -> None:
         """Remove what lies there of a copy that will never be whole. What cannot be removed now is found later."""
-        if not self._finished and self._storage is not None:
+        if not self._finished and not self.is_kept_waiting and self._storage is not None:
             with suppress(HoldfastError):
                 self._discard(self.keys)
 
@@ -75,6 +115,21 @@ class TargetCopy:
             return Copy(name, self.keys.archive, RunStatus.FAILED, error=str(self.error or "It was not finished."))
         return Copy(name, self.keys.archive, status, size)
 
+    def _put_manifest(self, manifest: bytes, how_to_restore: bytes) -> StoredObject:
+        with suppress(ObjectExistsError):
+            self.storage.put(self._folder + HOW_TO_RESTORE, [how_to_restore])
+        stored = self.storage.put(self.keys.manifest, [manifest])
+        self._finished = True
+        return stored
+
+    def _put_where_missing(self, key: str, content: KnownContent) -> None:
+        """An object that is visible is whole (that is the contract of ``put``), so its size says which one it is."""
+        try:
+            self.storage.put(key, content)
+        except ObjectExistsError:
+            if self.storage.stat(key).size != content.size:
+                raise
+
     def _discard(self, keys: CopyKeys) -> None:
         try:
             self.storage.stat(keys.manifest)
@@ -83,23 +138,44 @@ class TargetCopy:
             self.storage.delete(keys.index)
 
 
-def deliver_to(copies: Sequence[TargetCopy], chunks: Iterable[bytes], key_of: Callable[[CopyKeys], str]) -> Delivered:
-    """Send the same object to every target that has not failed yet, and check what each says that it stored.
+class _WatchedContent(KnownContent):
+    """Tells how far it was read: what was read again after a failure counts once."""
 
-    Raises HoldfastError with every target's error where none is left.
-    """
-    working = [copy for copy in copies if copy.error is None]
-    delivered = deliver(chunks, [partial(copy.storage.put, key_of(copy.keys)) for copy in working])
-    for copy, result in zip(working, delivered.results, strict=True):
-        if isinstance(result, HoldfastError):
-            copy.error = result
-        elif result.size != delivered.size or result.sha256 not in (None, delivered.sha256):
-            copy.error = IntegrityError(f"{copy.target} holds something else than what was sent as {result.key}.")
-    require_one(copies)
-    return delivered
+    def __init__(self, content: KnownContent, on_read: Callable[[int], None]) -> None:
+        self.size = content.size
+        self.sha256 = content.sha256
+        self._content = content
+        self._on_read = on_read
+        self._furthest = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        block = self._content.read(offset, length)
+        if offset + len(block) > self._furthest:
+            self._furthest = offset + len(block)
+            self._on_read(self._furthest)
+        return block
 
 
-def require_one(copies: Sequence[TargetCopy]) -> None:
+def open_targets(backup: Backup, started: datetime, workplace: Workplace) -> list[TargetCopy]:
+    """A copy in the making for each target of the backup, with its storage open."""
+    copies = [TargetCopy(target, backup.id, started) for target in backup.targets]
+    run_bandwidth = _bandwidth(backup.bandwidth)
+    for copy in copies:
+        copy.open(workplace, run_bandwidth)
+    return copies
+
+
+def require_one(copies: Iterable[TargetCopy]) -> None:
     """Raise HoldfastError with every target's error where all have failed."""
-    if all(copy.error is not None for copy in copies):
-        raise HoldfastError("\n".join(f"{copy.target}: {copy.error}" for copy in copies))
+    errors = [f"{copy.target}: {copy.error}" for copy in copies if copy.error is not None]
+    if len(errors) == len(list(copies)):
+        raise HoldfastError("\n".join(errors))
+
+
+def _bandwidth(bytes_per_second: int | None) -> Bandwidth | None:
+    return Bandwidth(bytes_per_second) if bytes_per_second is not None else None
+
+
+def _storage_bandwidth(definition: StorageDefinition) -> Bandwidth | None:
+    value = definition.settings.get("BANDWIDTH")
+    return Bandwidth(int(value)) if isinstance(value, str) else None

@@ -64,6 +64,9 @@ class SpooledFile(KnownContent):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         os.close(self._descriptor)
 
     def read(self, offset: int, length: int) -> bytes:

@@ -14,9 +14,13 @@ import pytest
 
 from errors import HoldfastError, InterruptedRun, StorageError, StorageFullError
 from model import StorageDefinition, StorageType, StoredObject, Target
-from operations.delivery import Put, deliver
-from operations.targets import TargetCopy, deliver_to
+from operations.delivery import Delivered, Put, deliver
+from operations.distribution import Distribution
+from operations.layout import CopyKeys
+from operations.spooled_copy import SpooledCopy
+from operations.targets import TargetCopy
 from storages.local import LocalStorage
+from storages.workplace import Workplace
 
 KEY = "shop/files/a.zip"
 CHUNKS = [random.Random(number).randbytes(1 << 18) for number in range(40)]
@@ -228,10 +232,17 @@ def open_copies(tmp_path: Path) -> Callable[[int], list[TargetCopy]]:
             root = str(tmp_path / f"storage {number}")
             storage = StorageDefinition(f"DISK{number}", StorageType.LOCAL, {"ROOT": root})
             copies.append(TargetCopy(Target(storage, "backups"), "shop/files", STARTED))
-            copies[-1].open([])
+            copies[-1].open(Workplace(tmp_path), None)
+            copies[-1].clean_up([])
         return copies
 
     return open_them
+
+
+def deliver_to(copies: list[TargetCopy], chunks: Iterable[bytes], key_of: Callable[[CopyKeys], str]) -> Delivered:
+    workplace = Workplace(Path("/nowhere"))
+    spooled = SpooledCopy(Path("/nowhere"), copies[0].keys)
+    return Distribution(copies, spooled, workplace, lambda *_: None).send(chunks, key_of)
 
 
 def test_an_object_that_is_there_fails_its_target_only(open_copies: Callable[[int], list[TargetCopy]]) -> None:

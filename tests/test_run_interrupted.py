@@ -15,6 +15,7 @@ from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.trees import make_tree
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
+REMOVED = "What was not finished is removed; earlier copies are untouched."
 SIGNALS = pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: signal.Signals(number).name)
 
 # Packing and flushing it takes long enough to be met in the middle.
@@ -83,10 +84,10 @@ def test_each_signal_has_its_exit_code(holdfast: Holdfast, tmp_path: Path, numbe
     run.send_signal(number)
     output, errors = run.communicate(timeout=60)
     assert (run.returncode, output) == (EXIT_CODES[number], "")
-    assert f"Interrupted by {signal.Signals(number).name}." in errors
+    assert f"Interrupted by {signal.Signals(number).name}. {REMOVED}" in errors
     assert files(holdfast) == before
     last = last_run(holdfast)
-    assert (last["status"], last["message"], last["copies"]) == ("interrupted", "It was interrupted.", [])
+    assert (last["status"], last["message"], last["copies"]) == ("interrupted", f"It was interrupted. {REMOVED}", [])
     log = max((holdfast.state / "logs" / BACKUP_ID).iterdir())
     assert "it was interrupted" in log.read_text()
 

@@ -17,6 +17,7 @@ from operations.backup import Attempt, back_up
 from operations.copies import StoredCopy, list_copies
 from operations.restore import RestoreReport, restore_files
 from operations.verify import VerifyReport, verify_copy
+from storages.workplace import Workplace
 
 STARTED = datetime(2026, 11, 20, 3, 0, 0, tzinfo=UTC)
 
@@ -26,9 +27,10 @@ def make_copy(
 ) -> StoredCopy:
     """Back these paths up as ``shop/files`` into a LOCAL storage at ``storage``; the copy that lies there."""
     backup = backup_of(storage, *paths, compression=compression)
-    spool = storage.parent / "spool"
-    spool.mkdir(exist_ok=True)
-    outcome = back_up(Attempt(backup, "run", started, (), spool, own_folders=()), lambda _: None, _ignore_progress)
+    state = storage.parent / "state"
+    (state / "spool").mkdir(parents=True, exist_ok=True)
+    attempt = Attempt(backup, "run", started, (), state, Workplace(state), own_folders=())
+    outcome = back_up(attempt, lambda _: None, _ignore_progress, lambda *_: None)
     assert outcome.notes.counts == {}
     return find_copy(backup)
 
