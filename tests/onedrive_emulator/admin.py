@@ -28,7 +28,6 @@ from .emulation import Emulation
 from .errors import GraphError
 from .http_messages import Answer, Request, json_answer
 from .items import Item
-from .names import key_of
 
 
 class Admin:
@@ -107,15 +106,9 @@ def _put_content(request: Request, emulation: Emulation) -> Answer:
     content = emulation.new_content()
     for block in request.body.blocks():
         content.append(block)
-    names = tuple(request.query["path"].split("/"))
     with emulation.lock:
-        drive, now = emulation.drives[request.query["drive"]], emulation.clock.now()
-        parent = drive.make_folders(names[:-1], now)
-        existing = parent.children.get(key_of(names[-1]))
-        if existing is not None and existing.content is not None:
-            existing.content = content  # even while a session is open for the name
-        else:
-            drive.place_file(parent, names[-1], "fail", content, now, {})
+        drive = emulation.drives[request.query["drive"]]
+        drive.place_by_another(tuple(request.query["path"].split("/")), content, emulation.clock.now())
     return json_answer(200, {})
 
 
@@ -126,7 +119,7 @@ def _sessions(request: Request, emulation: Emulation) -> Answer:
             {
                 "drive": session.drive.settings.id,
                 "path": session.path,
-                "received": session.content.size,
+                "received": session.received,
                 "total": session.total,
                 "expires": emulation.sessions.expiration(session),
             }

@@ -28,7 +28,8 @@ kind                    what happens
 ``corrupted_answer``    one bit of the answer's body is flipped, at byte ``at`` (default: the middle one)
 ======================  =============================================================================================
 
-A fault that had no chance to happen (a request without a body cannot be cut in it) has not fired.
+A fault that had no chance to happen (no wrong bytes can be stored where none come) has not fired. A request without a
+body is reset before anything is done.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ ROUTES = frozenset(
     {
         "sign_in.configuration",
         "sign_in.token",
+        "sign_in.instances",
         "graph.drive",
         "graph.item",
         "graph.children",
@@ -104,6 +106,7 @@ _SIGN_IN_ERRORS = {
     429: ("temporarily_unavailable", 90055),
 }
 _HASH_PERIOD = 160
+_firing = threading.Lock()
 _ENDS_OF_FILES = {"upload.commit", "graph.put_content"}
 
 
@@ -124,7 +127,8 @@ class Fault:
         return self.fired >= (self.times or 1)
 
     def fire(self) -> None:
-        self.fired += 1
+        with _firing:
+            self.fired += 1
 
 
 class FaultPlan:

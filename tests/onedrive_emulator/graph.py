@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,8 @@ _QUERY = {
     "graph.put_content": {BEHAVIOUR},
 }
 _UPLOAD_ITEM_KEYS = {BEHAVIOUR, "name", "fileSystemInfo", "fileSize"}
+_TIMES = {"createdDateTime", "lastModifiedDateTime", "lastAccessedDateTime"}
+_ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?Z")
 _MOST_PER_PAGE = 999
 
 
@@ -259,6 +262,9 @@ class _Call:
             raise GraphError(400, "invalidRequest", f"{BEHAVIOUR} must be the first key in item.")
         if item.keys() - _UPLOAD_ITEM_KEYS or item.get("name", names[-1]) != names[-1]:
             raise GraphError(400, "invalidRequest", "A key in item is not known, or its name is not that of the path.")
+        times = item.get("fileSystemInfo", {})
+        if times.keys() - _TIMES or not all(_ISO_8601.fullmatch(time) for time in times.values()):
+            raise GraphError(400, "invalidRequest", "A time in fileSystemInfo is not valid.")
         emulation = self._emulation
         with emulation.lock:
             parent = self._drive.find(names[:-1], self._start())

@@ -149,6 +149,15 @@ class Drive:
         existing.lasting_untruths.clear()
         return existing, False
 
+    def place_by_another(self, names: tuple[str, ...], content: Content, now: datetime) -> None:
+        """What another program does: the file is there, or has other content, whatever we have under way."""
+        parent = self.make_folders(names[:-1], now)
+        existing = parent.children.get(key_of(names[-1]))
+        if existing is None:
+            self._add(Item(self._new_id(), names[-1], parent, now, now, content))
+        else:
+            existing.content = content
+
     def _add(self, item: Item) -> Item:
         assert item.parent is not None
         item.parent.children[key_of(item.name)] = item

@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ class _Connection(BaseHTTPRequestHandler):
         headers = {"Date": self.date_time_string(), "request-id": request.request_id, **answer.headers}
         if answer.status != HTTPStatus.NO_CONTENT:
             headers["Content-Length"] = str(answer.length)
-        lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+        lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         chunks = iter(() if request.method == "HEAD" else answer.chunks)

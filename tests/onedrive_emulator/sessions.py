@@ -32,6 +32,7 @@ class UploadSession:
     content: Content
     capped_at: float
     expires_at: float
+    received: int = 0
     total: int | None = None
     state: str = OPEN
     lock: threading.Lock = field(default_factory=threading.Lock)

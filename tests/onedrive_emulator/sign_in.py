@@ -1,8 +1,10 @@
-"""The sign-in: the two calls that MSAL makes for an application's own token.
+"""The sign-in: the calls that MSAL makes for an application's own token.
 
 ``GET /<tenant>/v2.0/.well-known/openid-configuration`` (OpenID Connect Discovery 1.0 section 4) and
 ``POST /<tenant>/oauth2/v2.0/token`` with the grant ``client_credentials`` (RFC 6749 section 4.4), the credential being
-a secret or an assertion signed with a certificate (RFC 7523 section 2.2). The signature itself is not verified.
+a secret or an assertion signed with a certificate (RFC 7523 section 2.2). The signature itself is not verified. When it
+is refused a token, or is to forget those that it has, MSAL 1.39 also asks which hosts are one cloud, unless it was made
+with ``instance_discovery=False``: ``GET /common/discovery/instance``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,12 @@ from .services import Handler
 from .settings import App
 
 _ROUTE = re.compile(r"/(?P<tenant>[^/]+)/(?P<end>v2\.0/\.well-known/openid-configuration|oauth2/v2\.0/token)")
+_INSTANCES = "/common/discovery/instance"
+_ALIASES = (
+    ("login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"),
+    ("login.microsoftonline.us", "login.usgovcloudapi.net"),
+    ("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
+)
 _SCOPE = re.compile(r"https://(?P<host>[^/]+)/\.default")
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ALGORITHMS = {"PS256", "RS256"}
@@ -35,6 +43,8 @@ class SignIn:
         return ""
 
     def resolve(self, request: Request, emulation: Emulation) -> tuple[str, frozenset[str], Handler] | None:
+        if (request.method, request.path) == ("GET", _INSTANCES):
+            return "sign_in.instances", frozenset(), lambda: _instances(request, emulation)
         match = _ROUTE.fullmatch(request.path)
         is_token = match is not None and match["end"].endswith("token")
         if match is None or request.method != ("POST" if is_token else "GET"):
@@ -50,6 +60,15 @@ def _base(request: Request, tenant: str, emulation: Emulation) -> str:
     if tenant.lower() not in {settings.tenant_id, *settings.tenant_domains}:
         raise SignInError(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
     return f"{emulation.addresses.base('sign_in', request.host)}/{settings.tenant_id}"
+
+
+def _instances(request: Request, emulation: Emulation) -> Answer:
+    metadata = [
+        {"preferred_network": aliases[0], "preferred_cache": aliases[-1], "aliases": list(aliases)}
+        for aliases in _ALIASES
+    ]
+    endpoint = f"{emulation.addresses.base('sign_in', request.host)}/common/v2.0/.well-known/openid-configuration"
+    return json_answer(200, {"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": metadata})
 
 
 def _configuration(request: Request, tenant: str, emulation: Emulation) -> Answer:
@@ -123,7 +142,7 @@ def _check_assertion(app: App, assertion: str, audience: str) -> None:
         is_signed = len(parts) == 3 and len(base64.urlsafe_b64decode(parts[2] + "==")) >= 256
     except (TypeError, ValueError) as error:
         raise SignInError(401, "invalid_client", 50027, "The assertion is not a JSON Web Token.") from error
-    thumbprint = header.get("x5t#S256") or header.get("x5t")
+    thumbprint = str(header.get("x5t#S256") or header.get("x5t")).rstrip("=")
     if header.get("alg") not in _ALGORITHMS or not is_signed or thumbprint not in app.thumbprints():
         raise SignInError(401, "invalid_client", 700027, "The certificate is not registered on the application.")
     if claims.get("iss") != app.client_id or claims.get("sub") != app.client_id or claims.get("aud") != audience:

@@ -49,9 +49,10 @@ class _Call:
             self._emulation.journal.violation(self._request, "sends Authorization to the address of an upload session")
             raise GraphError(401, "unauthenticated", "The address of an upload session takes no Authorization.")
         with self._emulation.lock:
-            return self._emulation.sessions.find_open(
-                self._request.target, self._emulation.settings.session_status_after_cap
-            )
+            return self._find_open(self._request.target)
+
+    def _find_open(self, target: str) -> UploadSession:
+        return self._emulation.sessions.find_open(target, self._emulation.settings.session_status_after_cap)
 
     def status(self) -> Answer:
         session = self._session()
@@ -73,11 +74,10 @@ class _Call:
             mark = session.content.mark()
             try:
                 self._receive(session)
-                answer = self._commit(session) if is_last else self._accept(session, total)
+                return self._commit(session) if is_last else self._accept(session, total)
             except (ConnectionLostError, GraphError):
                 session.content.go_back(mark)
                 raise
-            return answer
 
     def _checked_range(self, session: UploadSession) -> tuple[int, int]:
         """The byte after the last one, and the total. Raises GraphError for a fragment that the service refuses."""
@@ -97,8 +97,8 @@ class _Call:
             raise GraphError(413, "invalidRequest", "The fragment or the file is too large.")
         if session.total not in (None, total):
             raise GraphError(416, "invalidRange", "The total size is not that of the earlier fragments.")
-        if first != session.content.size:
-            inner = "fragmentOverlap" if first < session.content.size else "fragmentOutOfOrder"
+        if first != session.received:
+            inner = "fragmentOverlap" if first < session.received else "fragmentOutOfOrder"
             raise GraphError(416, "invalidRange", "The fragment is not the next one.", inner=(inner,))
         if last + 1 < total and length % limits.fragment_unit:
             message = f"All fragments but the last must be multiples of {limits.fragment_unit} bytes."
@@ -117,23 +117,26 @@ class _Call:
                 session.content.append(block)
             return
         reset.fire()
-        keep = reset.options.get("keep", 0)
-        for block in self._request.body.blocks(keep):
+        keep, body = reset.options.get("keep", 0), self._request.body
+        more = max(reset.options.get("after", body.unread // 2) - keep, 0)
+        for block in body.blocks(keep):
             session.content.append(block)
-        for _ in self._request.body.blocks(max(reset.options.get("after", self._request.body.unread // 2) - keep, 0)):
+        session.received = session.content.size
+        for _ in body.blocks(more):
             pass
         raise ResetConnection
 
     def _accept(self, session: UploadSession, total: int) -> Answer:
         with self._emulation.lock:
-            session.total = total
+            self._find_open(session.target)
+            session.total, session.received = total, session.content.size
             self._emulation.sessions.slide(session, self._emulation.settings.session_seconds)
             return json_answer(202, self._status_document(session, "open"))
 
     def _commit(self, session: UploadSession) -> Answer:
         emulation, drive = self._emulation, session.drive
         with emulation.lock:
-            emulation.sessions.find_open(session.target, emulation.settings.session_status_after_cap)
+            self._find_open(session.target)
             drive.reserved.discard(session.reservation)
             try:
                 item, is_new = drive.place_file(
@@ -152,9 +155,8 @@ class _Call:
 
     def _status_document(self, session: UploadSession, form: str) -> dict[str, object]:
         """Both forms of a range are met in the wild: ``n-`` and ``n-m``."""
-        following = session.content.size
         end = "" if form == "open" or session.total is None else str(session.total - 1)
         return {
             "expirationDateTime": self._emulation.sessions.expiration(session),
-            "nextExpectedRanges": [f"{following}-{end}"],
+            "nextExpectedRanges": [f"{session.received}-{end}"],
         }

@@ -193,8 +193,11 @@ def started_emulator(folder: Path | None = None, **settings: Any) -> Iterator[On
         yield OneDriveEmulator(**json.loads(line), process_id=process.pid)
     finally:
         process.stdin.close()
-        process.wait(_STOP_SECONDS)
-        process.stdout.close()
+        try:
+            process.wait(_STOP_SECONDS)
+        finally:
+            process.kill()
+            process.stdout.close()
 
 
 @contextmanager
