@@ -1,0 +1,84 @@
+"""The fragments of an upload: read ahead, and hashed on their way."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from errors import IntegrityError
+from storages.quick_xor_hash import QuickXorHash
+from storages.storage import KnownContent
+
+# A multiple of 320 KiB, as every fragment but the last must be; Microsoft recommends 5 to 10 MiB.
+FRAGMENT_SIZE = 32 * 320 << 10
+
+
+class Fragments:
+    """Content in pieces of ``FRAGMENT_SIZE`` from any offset. While one is sent, a thread reads and hashes the next.
+
+    Every byte is hashed once and in order, also where an upload begins in the middle or goes back.
+    """
+
+    def __init__(self, key: str, content: KnownContent) -> None:
+        self._key = key
+        self._content = content
+        self._hashed = 0
+        self._sha256 = hashlib.sha256()
+        self._quick_xor_hash = QuickXorHash()
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self._ahead: tuple[int, Future[bytes]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.shutdown(cancel_futures=True)
+
+    def at(self, offset: int) -> bytes:
+        """The fragment that begins there. Before the last one is handed out, all of the content was found to be right.
+
+        Raises IntegrityError where the content is not what its size and SHA-256 say, and what reading it raises.
+        """
+        if self._ahead is None or self._ahead[0] != offset:
+            self._ahead = (offset, self._reader.submit(self._read, offset))
+        fragment = self._ahead[1].result()
+        end = offset + len(fragment)
+        if end < self._content.size:
+            self._ahead = (end, self._reader.submit(self._read, end))
+        elif self._sha256.hexdigest() != self._content.sha256:
+            raise self._changed()
+        return fragment
+
+    def quick_xor_hash(self) -> str:
+        """Of the whole content, which was read to its end."""
+        if self._hashed < self._content.size:
+            self._reader.submit(self._hash_up_to, self._content.size).result()
+        return self._quick_xor_hash.base64()
+
+    def _read(self, offset: int) -> bytes:
+        self._hash_up_to(offset)
+        fragment = self._read_exactly(offset, min(FRAGMENT_SIZE, self._content.size - offset))
+        self._hash(fragment[self._hashed - offset :])
+        return fragment
+
+    def _hash_up_to(self, end: int) -> None:
+        while self._hashed < end:
+            self._hash(self._read_exactly(self._hashed, min(FRAGMENT_SIZE, end - self._hashed)))
+
+    def _hash(self, content: bytes) -> None:
+        self._sha256.update(content)
+        self._quick_xor_hash.update(content)
+        self._hashed += len(content)
+
+    def _read_exactly(self, offset: int, length: int) -> bytes:
+        content = self._content.read(offset, length)
+        if len(content) != length:
+            raise self._changed()
+        return content
+
+    def _changed(self) -> IntegrityError:
+        return IntegrityError(
+            f"What was read to store {self._key} is not what it was when it was made; nothing was stored. Check the "
+            "disk that holds STATE_DIR (dmesg, smartctl), and run the backup again."
+        )
