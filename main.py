@@ -9,16 +9,18 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import command_line
 from command_line import INSTALLATION, complain, is_terminal, show, show_json, styled
-from errors import EXIT_FAILED, EXIT_GOOD
-from utils import format_count, printable, utc_now
+from errors import EXIT_FAILED, EXIT_GOOD, ScheduleError, UsageError
+from utils import format_count, printable, redact, utc_now
 
 if TYPE_CHECKING:
     from model import Backup, Configuration
+    from operations.doctor import Finding
     from schedules.crontab import Change
 
 _NEXT_RUNS_SHOWN = 3
@@ -94,6 +96,27 @@ def schema(_arguments: argparse.Namespace) -> int:
 
     show_json(json_schema())
     return EXIT_GOOD
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Try everything that a backup will need, and say what to do where something does not work."""
+    from operations.doctor import Verdict, examine
+
+    configuration = command_line.load(arguments)
+    _require_storages(configuration, arguments.storages)
+    findings = []
+    for finding in chain(
+        [] if arguments.storages else [_schedule_finding(configuration, arguments)],
+        examine(configuration, arguments.storages),
+    ):
+        findings.append(finding)
+        if not arguments.json and (finding.verdict is not Verdict.OK or not arguments.quiet):
+            _show_finding(finding)
+            command_line.flush_output()
+    if arguments.json:
+        documents = [{"subject": f.subject, "verdict": f.verdict.value, "text": redact(f.text)} for f in findings]
+        show_json({"findings": documents})
+    return EXIT_FAILED if any(finding.verdict is Verdict.FAILED for finding in findings) else EXIT_GOOD
 
 
 def remove(arguments: argparse.Namespace) -> int:
@@ -178,6 +201,32 @@ def _zone_warnings() -> list[str]:
     ]
 
 
+def _require_storages(configuration: Configuration, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in configuration.storages:
+            known = ", ".join(sorted(configuration.storages))
+            raise UsageError(f"There is no storage {name} in {configuration.path}. It has {known}.")
+
+
+def _schedule_finding(configuration: Configuration, arguments: argparse.Namespace) -> Finding:
+    from operations.doctor import Finding, Verdict
+    from schedules import crontab, crontab_text
+    from schedules.cron_daemon import is_cron_running
+
+    lines = _lines(configuration, arguments)
+    try:
+        change = crontab.plan(lambda text: crontab_text.update(text, configuration.path, lines))
+    except ScheduleError as error:
+        return Finding("schedule", Verdict.FAILED, str(error))
+    if change.is_change:
+        text = "The crontab is not what the configuration says. See `main.py plan`; `main.py` installs it."
+        return Finding("schedule", Verdict.WARNING, text)
+    if is_cron_running() is False:
+        text = "No cron daemon runs on this machine, so nothing starts by itself. Start it: `service cron start`."
+        return Finding("schedule", Verdict.FAILED, text)
+    return Finding("schedule", Verdict.OK, f"the crontab has {format_count(len(lines), 'line')} of it, and cron runs")
+
+
 # --- what they print --------------------------------------------------------------------------------------------
 
 
@@ -242,6 +291,15 @@ def _report_plan(
         complain(f"warning: {warning}")
 
 
+def _show_finding(finding: Finding) -> None:
+    style = {"ok": "green", "warning": "yellow", "failed": "red"}[finding.verdict.value]
+    verdict = styled(f"{finding.verdict.value:<7}", style)
+    first, *others = redact(finding.text).splitlines()
+    show(f"{verdict}  {styled(finding.subject, 'bold')}: {first}")
+    for line in others:
+        show(f"         {line}")
+
+
 def _difference(change: Change) -> tuple[list[str], list[str]]:
     """The lines that were added and removed."""
     diff = _diff(change)[2:]
@@ -278,6 +336,7 @@ def _parser() -> argparse.ArgumentParser:
             ("main.py", "install or update the schedule; safe every minute from cron"),
             ("main.py plan", "show what would change, and when each backup runs next"),
             ("main.py validate --config new.yaml", "check a configuration without touching anything"),
+            ("main.py doctor", "try every storage for real, and say what to do where one fails"),
             ("main.py remove", "take the lines of this configuration out again"),
         ],
     )
@@ -302,6 +361,12 @@ def _parser() -> argparse.ArgumentParser:
         "check the configuration and touch nothing",
         ("main.py validate --config new.yaml", "before it is used"),
     )
+    add(
+        doctor,
+        "try every storage, the sources, the state and the schedule, and say what to do where something is wrong",
+        ("main.py doctor", "after a change of config.yaml or .env, and whenever something is strange"),
+        ("main.py doctor ONEDRIVE", "only this storage"),
+    ).add_argument("storages", nargs="*", metavar="STORAGE", help="only these storages (default: everything)")
     add(schema, "print the JSON Schema of config.yaml", ("main.py schema > config.schema.json", "for your editor"))
     add(
         remove,

@@ -14,9 +14,9 @@ PINNED = re.compile(
 
 
 def named_in(file: str) -> set[str]:
-    """The packages that a ``.in`` file asks for, in lower case."""
+    """The packages that a ``.in`` file asks for, in lower case and without their extras."""
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    return {line.split()[0].lower() for line in lines if line and not line.startswith(("#", "-"))}
+    return {line.split()[0].partition("[")[0].lower() for line in lines if line and not line.startswith(("#", "-"))}
 
 
 def pinned_in(file: str) -> set[str]:

@@ -1,0 +1,109 @@
+"""What ``main.py doctor`` tries: the state, the catalog, each source's reach and every storage; and what to do."""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog import open_catalog
+from errors import HoldfastError, NotAvailableError
+from model import Backup, Configuration, Target
+from operations.storage_check import check_storage
+from sources.factory import file_source
+from storages.workplace import Patience, Workplace
+from utils import format_count, format_size, make_private_directory
+
+# A person waits for the answer: an outage of a second is ridden out, one of a minute is what they ask about.
+_PATIENCE = Patience(attempts=3, first_wait=0.5, longest_wait=2.0, longest_asked_wait=10.0)
+
+# An archive that waits for its upload and the catalog need some room.
+_LITTLE_SPACE = 1 << 30
+
+
+class Verdict(enum.StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried. ``text`` is one or more sentences."""
+
+    subject: str
+    verdict: Verdict
+    text: str
+
+
+def examine(configuration: Configuration, storage_names: Collection[str] = ()) -> Iterator[Finding]:
+    """Try one thing after the other. With names, only these storages."""
+    if not storage_names:
+        yield _state(configuration.state_directory)
+        yield _catalog(configuration)
+        for backup in configuration.enabled_backups:
+            yield _source(backup)
+    for target in targets(configuration, storage_names):
+        check = check_storage(target, Workplace(configuration.state_directory, _PATIENCE))
+        yield Finding(str(target), Verdict.OK if check.error is None else Verdict.FAILED, check.summary)
+
+
+def targets(configuration: Configuration, storage_names: Collection[str]) -> list[Target]:
+    """Each place that a backup uses, once, and each storage of ``STORAGES`` that none uses, at its top."""
+    used = {str(target): target for backup in configuration.enabled_backups for target in backup.targets}
+    names = {target.storage.name for target in used.values()}
+    unused = [
+        Target(definition, "")
+        for name, definition in configuration.storages.items()
+        # LOCAL is always there, and need not mean anything.
+        if name not in names and (name in storage_names or name != "LOCAL")
+    ]
+    return [target for target in (*used.values(), *unused) if not storage_names or target.storage.name in storage_names]
+
+
+def _state(folder: Path) -> Finding:
+    subject = "state folder"
+    try:
+        make_private_directory(folder / "spool")
+        free = shutil.disk_usage(folder).free
+        writable = os.access(folder, os.W_OK | os.X_OK) and os.access(folder / "spool", os.W_OK | os.X_OK)
+    except OSError as error:
+        return Finding(subject, Verdict.FAILED, f"{folder} cannot be used: {error.strerror}. Check STATE_DIR.")
+    if not writable:
+        return Finding(subject, Verdict.FAILED, f"{folder} is not writable for this user. Check STATE_DIR.")
+    verdict = Verdict.OK if free >= _LITTLE_SPACE else Verdict.WARNING
+    return Finding(subject, verdict, f"{folder} is writable, with {format_size(free)} free")
+
+
+def _catalog(configuration: Configuration) -> Finding:
+    try:
+        catalog = open_catalog(configuration.state_directory, configuration.catalog_url)
+        try:
+            count = len(catalog.known_backup_ids())
+        finally:
+            catalog.close()
+    except HoldfastError as error:
+        return Finding("catalog", Verdict.FAILED, str(error))
+    return Finding("catalog", Verdict.OK, f"it opens, and knows runs of {format_count(count, 'backup')}")
+
+
+def _source(backup: Backup) -> Finding:
+    try:
+        source = file_source(backup)
+    except NotAvailableError as error:
+        return Finding(backup.id, Verdict.WARNING, str(error))
+    missing = [path for path in source.paths if not os.path.lexists(path)]
+    closed = [path for path in source.paths if path not in missing and not _is_readable(path)]
+    if missing:
+        return Finding(backup.id, Verdict.FAILED, f"There is no {', '.join(missing)}. Correct FILE_PATH.")
+    if closed:
+        return Finding(backup.id, Verdict.FAILED, f"This user may not read {', '.join(closed)}.")
+    return Finding(backup.id, Verdict.OK, f"it can read {', '.join(source.paths)}")
+
+
+def _is_readable(text: str) -> bool:
+    path = Path(text)
+    return path.is_symlink() or os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
