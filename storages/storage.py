@@ -12,6 +12,9 @@ from typing import Protocol
 from errors import StorageError
 from model import StoredObject
 
+# Where objects are files, a name that begins so is an upload under way: never listed, and never part of a key.
+UNFINISHED_PREFIX = ".holdfast-unfinished-"
+
 
 class Storage(Protocol):
     """A place that keeps objects.
@@ -80,10 +83,25 @@ class KnownContent:
 
 def check_key(storage_name: str, key: str) -> None:
     """Raise StorageError where ``key`` is none: each storage does so before it does anything else with a key."""
-    if any(part in ("", ".", "..") for part in key.split("/")) or not is_text(key):
+    if not is_key(key):
         raise StorageError(
             f"The storage {storage_name} cannot use the key {key!r}: a key is text whose parts between slashes are not "
             "empty, not '.' and not '..'."
+        )
+
+
+def is_key(text: str) -> bool:
+    """Whether it can be a key. Foreign things in a storage may have other names."""
+    return is_text(text) and not any(part in ("", ".", "..") for part in text.split("/"))
+
+
+def check_file_key(storage_name: str, key: str) -> None:
+    """As :func:`check_key`, where objects are files and unfinished ones have names of their own."""
+    check_key(storage_name, key)
+    if any(part.startswith(UNFINISHED_PREFIX) for part in key.split("/")):
+        raise StorageError(
+            f"The storage {storage_name} cannot use the key {key!r}: names that begin with {UNFINISHED_PREFIX!r} are "
+            "uploads under way."
         )
 
 
