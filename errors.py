@@ -12,6 +12,8 @@
     ├── ArchiveError                   1   an archive cannot be made or opened
     │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
     │   └── HostileArchiveError        1   an archive that would write outside of its folder, and the like
+    ├── SshError                       1   an SSH server refused us, or is not the one that is known
+    │   └── SshUnavailableError        1   no answer, or the connection broke: the same request may succeed later
     ├── StorageError                   1   a storage refused or failed
     │   ├── ObjectNotFoundError        1   there is nothing under this key
     │   ├── ObjectExistsError          1   keys are never overwritten
@@ -90,6 +92,14 @@ class DamagedArchiveError(ArchiveError):
 
 class HostileArchiveError(ArchiveError):
     """An archive asks for something that no honest archive does, such as writing outside of its folder."""
+
+
+class SshError(HoldfastError):
+    """An SSH server refused us, or is not the one that is known. Hosts and storages say whose connection it was."""
+
+
+class SshUnavailableError(SshError):
+    """No answer, or the connection broke: the same may succeed later."""
 
 
 class StorageError(HoldfastError):

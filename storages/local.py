@@ -32,11 +32,8 @@ from isal.isal_zlib import crc32
 from errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, StorageError, StorageFullError
 from model import StorageDefinition, StoredObject
 from storages.settings import required_setting
-from storages.storage import check_key, is_text
+from storages.storage import UNFINISHED_PREFIX, check_file_key, is_text
 from utils import fsync_directory
-
-# Every name that begins so is ours, is not finished, is never listed and never part of a key.
-UNFINISHED_PREFIX = ".holdfast-unfinished-"
 
 _BLOCK_SIZE = 1 << 20
 # How much is flushed and read back at a time. Larger means fewer flushes; smaller means that less is left to check
@@ -155,14 +152,8 @@ class LocalStorage:
         return removed
 
     def _path(self, key: str) -> Path:
-        check_key(self.name, key)
-        parts = key.split("/")
-        if any(part.startswith(UNFINISHED_PREFIX) for part in parts):
-            raise StorageError(
-                f"The storage {self.name} cannot use the key {key!r}: names that begin with {UNFINISHED_PREFIX!r} are "
-                "uploads under way."
-            )
-        return self._root.joinpath(*parts)
+        check_file_key(self.name, key)
+        return self._root.joinpath(*key.split("/"))
 
     def _files(self, prefix: str) -> Iterator[tuple[str, Path]]:
         """What is no folder, in each folder whose keys can start with ``prefix``, as key and path, ordered by key."""

@@ -74,6 +74,10 @@ class KnownContent:
         """Exactly ``length`` bytes, fewer only at the end. Raises StorageError where the spool cannot be read."""
         raise NotImplementedError
 
+    def read_unsent(self, offset: int, length: int) -> bytes:
+        """The same, for bytes that are looked at and not sent: they do not count for BANDWIDTH."""
+        return self.read(offset, length)
+
     def __iter__(self) -> Iterator[bytes]:
         offset = 0
         while block := self.read(offset, 1 << 20):

@@ -17,8 +17,8 @@ import pytest
 from errors import IntegrityError, ObjectExistsError, StorageError, StorageFullError
 from model import Secret, StorageDefinition, StorageType
 from storages.factory import open_storage
-from storages.local import UNFINISHED_PREFIX, LocalStorage
-from storages.storage import Storage
+from storages.local import LocalStorage
+from storages.storage import UNFINISHED_PREFIX, Storage
 from tests.support.skips import requires_root
 from tests.support.small_disk import small_disk
 from tests.support.storage_contract import StorageContract, keys
