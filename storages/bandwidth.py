@@ -77,3 +77,6 @@ class _LimitedContent(KnownContent):
         block = self._content.read(offset, length)
         self._storage.let_pass(len(block))
         return block
+
+    def read_unsent(self, offset: int, length: int) -> bytes:
+        return self._content.read_unsent(offset, length)

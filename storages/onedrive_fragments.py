@@ -58,21 +58,22 @@ class Fragments:
 
     def _read(self, offset: int) -> bytes:
         self._hash_up_to(offset)
-        fragment = self._read_exactly(offset, min(FRAGMENT_SIZE, self._content.size - offset))
+        length = min(FRAGMENT_SIZE, self._content.size - offset)
+        fragment = self._checked(self._content.read(offset, length), length)
         self._hash(fragment[self._hashed - offset :])
         return fragment
 
     def _hash_up_to(self, end: int) -> None:
         while self._hashed < end:
-            self._hash(self._read_exactly(self._hashed, min(FRAGMENT_SIZE, end - self._hashed)))
+            length = min(FRAGMENT_SIZE, end - self._hashed)
+            self._hash(self._checked(self._content.read_unsent(self._hashed, length), length))
 
     def _hash(self, content: bytes) -> None:
         self._sha256.update(content)
         self._quick_xor_hash.update(content)
         self._hashed += len(content)
 
-    def _read_exactly(self, offset: int, length: int) -> bytes:
-        content = self._content.read(offset, length)
+    def _checked(self, content: bytes, length: int) -> bytes:
         if len(content) != length:
             raise self._changed()
         return content
