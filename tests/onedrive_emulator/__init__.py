@@ -5,8 +5,11 @@ it. It is written from Microsoft's documentation and from what users of other cl
 client of Holdfast sends, and where the sources disagree it does what is harder for a client.
 
 ====================  =====================================================================================
-``server``            the five ports, and how a request becomes an answer
-``http_messages``     requests, bodies and answers of HTTP/1.1
+``server``            the five ports, and HTTP/1.1 on them
+``dispatch``          how a request becomes an answer: logged, held against pauses and faults, handled by a service
+``services``          what the services have in common
+``http_messages``     requests, bodies and answers
+``errors``            the errors that services answer with
 ``emulation``         everything that one emulated tenant remembers
 ``settings``          tenant, apps, drives, limits
 ``hosts``             Microsoft's host names, by cloud, and the addresses that are handed out

@@ -77,8 +77,9 @@ class Settings:
     download_seconds: int = 3600
     keep: Literal["memory", "disk", "nothing"] = "memory"
 
-    # A request of another connection may be on its way when a service asks for a pause; it is no breach.
-    throttle_grace_seconds: float = 0.2
+    # A client with several workers may have a request on its way, over another connection, while it is told to pause:
+    # what comes so soon is no breach then. A client that sends one request after the other needs no such grace.
+    throttle_grace_seconds: float = 0
 
     def changed(self, document: Mapping[str, Any]) -> Settings:
         """With these fields of JSON in place of those that it has. Raises TypeError for an unknown field."""

@@ -169,8 +169,10 @@ class OneDriveEmulator:
 
     def check(self) -> None:
         """Raise AssertionError for a violation, an unknown route, or a planned fault that did not fire."""
-        assert self.violations() == []
-        assert self.unfired_faults() == []
+        if violations := self.violations():
+            raise AssertionError("\n".join(violations))
+        if unfired := self.unfired_faults():
+            raise AssertionError("\n".join(f"this planned fault did not fire: {fault}" for fault in unfired))
 
     def _ask(self, method: str, route: str, document: object = None) -> Any:
         response = requests.request(method, f"{self.url('admin')}/{route}", json=document, timeout=60)
