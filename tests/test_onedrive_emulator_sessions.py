@@ -278,6 +278,13 @@ def test_a_session_lives_on_with_every_fragment(emulator: OneDriveEmulator, grap
     assert graph.open_session("file").status_code == 200
 
 
+def test_an_expired_session_holds_no_name(graph: Graph, emulator: OneDriveEmulator) -> None:
+    graph.upload_url("file")
+    emulator.advance_clock(16 * 60)
+    graph.put("file", b"x")
+    assert emulator.content("file") == b"x"
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_no_session_lives_for_ever(emulator: OneDriveEmulator, graph: Graph, status: int) -> None:
     emulator.change(session_cap_seconds=1000, session_status_after_cap=status)

@@ -36,7 +36,8 @@ class MemoryStore:
         del self._bytes[size:]
 
     def read(self, offset: int, length: int) -> bytes:
-        return bytes(self._bytes[offset : offset + length])
+        with memoryview(self._bytes) as view:
+            return bytes(view[offset : offset + length])
 
 
 class FileStore:

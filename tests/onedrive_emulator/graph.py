@@ -65,6 +65,8 @@ class _Call:
             raise GraphError(400, "BadRequest", message)
         self._check_query()
         self._drive = self._find_drive()
+        with self._emulation.lock:
+            self._emulation.sessions.end_expired()
         handlers = {
             "graph.drive": self._get_drive,
             "graph.item": self._get_item,
