@@ -9,7 +9,6 @@ from .emulation import Emulation
 from .errors import GraphError, SignInError
 from .faults import LABELS, after_handling, before_handling
 from .http_messages import Answer, ConnectionLostError, Request, ResetConnection
-from .journal import Entry
 from .services import Handler, Service
 
 
@@ -23,10 +22,6 @@ def answer_to(request: Request, service: Service, emulation: Emulation) -> Answe
     entry = emulation.journal.begin(request)
     answer = _paused(request, emulation) or _with_faults(request, handle, emulation)
     request.body.drain()
-    return _noted(answer, entry)
-
-
-def _noted(answer: Answer, entry: Entry) -> Answer:
     entry.status = answer.status
     return answer
 

@@ -18,8 +18,8 @@ kind                    what happens
 ``revoke_tokens``       all tokens given so far are refused from this request on
 ``advance_clock``       the emulator's clock goes forward by ``seconds`` before this request
 ``slow``                the answer comes ``seconds`` late
-``wrong_bytes_stored``  one bit of the body is stored flipped; with ``unseen_by_hash`` true two blocks of 160 bytes
-                        change places instead, which quickXorHash cannot see
+``wrong_bytes_stored``  one bit in the last MiB of the body is flipped; with ``unseen_by_hash`` true two blocks of 160
+                        bytes change places instead, which quickXorHash cannot see
 ``last_byte_lost``      the last byte of a file is not stored: its size is wrong from then on
 ``wrong_size``          the answer gives files a size that is one too large; with ``lasting`` true all later ones do too
 ``wrong_hash``          the same with another hash
