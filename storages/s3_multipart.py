@@ -200,7 +200,8 @@ def abort_unfinished(client: S3Client, prefix: str, only_key: str | None = None)
                 if key.startswith(prefix) and only_key in (None, key):
                     _abort(client, key, upload["UploadId"])
                     count += 1
-    except NotImplementedByServiceError:
+    except (NotImplementedByServiceError, NoSuchUploadError):
+        # The latter is what `rclone serve s3` says of a bucket in which none was ever begun.
         return count
     return count
 
