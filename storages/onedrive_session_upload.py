@@ -50,7 +50,7 @@ class SessionUpload:
         self._stored = stored
         self._is_last_sent = False
 
-    def send(self, offset: int | None = None) -> Item:
+    def send(self, offset: int | None) -> Item:
         """Send everything from ``offset`` on; where it is None the service is asked how much it has.
 
         Raises SessionGoneError, StorageError; StorageUnavailableError only when patience is at its end.

@@ -103,6 +103,7 @@ class SignIn:
             client_credential=self._credential(),
             authority=f"https://{self._cloud.sign_in_host}/{self._app.tenant_id}",
             http_client=self._http,
+            instance_discovery=False,  # the hosts are known, see CLOUDS
         )
 
     def _credential(self) -> str | dict[str, str]:

@@ -100,10 +100,11 @@ class Upload:
 
     def _send_through_sessions(self, fragments: Fragments, left: SessionRecord | None) -> Item:
         for _ in range(_MOST_SESSIONS):
+            offset = 0 if left is None else None
             with left or self._begin() as record:
                 left = None
                 try:
-                    item = self._session_upload(record, fragments).send()
+                    item = self._session_upload(record, fragments).send(offset)
                 except SessionGoneError:
                     self._end_after_failure(record)
                     continue

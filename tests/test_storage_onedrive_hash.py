@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_any_cuts(length: int, seed: int, cuts: list[int]) -> None:
     """Around the 160 bytes after which the shifts come again, and the 10,240 that are taken at once."""
     content = (seed.to_bytes(5, "little") * (length // 5 + 1))[:length]
     places = [0, *sorted(cut for cut in cuts if cut < length), length]
-    pieces = [content[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [content[start:end] for start, end in pairwise(places)]
     assert hash_of(*pieces) == hash_of(content)
 
 
