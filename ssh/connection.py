@@ -39,6 +39,10 @@ class Deadlines:
     sign_in: float = 30.0
     answer: float = 120.0
 
+    def for_bytes(self, size: int) -> float:
+        """For an answer that the server gives when its disk has read or flushed so many bytes, at 10 MB/s or more."""
+        return 5 * self.answer + size / 10e6
+
 
 @dataclass(frozen=True, slots=True)
 class SshServer:
@@ -81,6 +85,7 @@ class SshConnection:
     """A signed-in connection. Methods raise SshUnavailableError where it broke, SshError where the server says no."""
 
     def __init__(self, server: SshServer, transport: Transport) -> None:
+        self.deadlines = server.deadlines
         self._server = server
         self._transport = transport
 

@@ -23,9 +23,6 @@ _ALL_BITS = 0xFFFFFFFF
 # What the shells of servers (sh, csh, fish) do not all take as plain text within single quotes.
 _NOT_PLAIN = re.compile(rb"['\\!\x00-\x1f\x7f]")
 
-_SHORTEST_DEADLINE = 600.0
-_SLOWEST_DISK = 10e6
-
 _OF_NOTHING = 4294967295
 
 
@@ -47,9 +44,9 @@ class PosixChecksum:
         return int(f"{crc:032b}"[::-1], 2)
 
 
-def patience_for(size: int) -> float:
-    """How many seconds a server may take to read or flush so many bytes."""
-    return _SHORTEST_DEADLINE + size / _SLOWEST_DISK
+def is_plain(path: bytes) -> bool:
+    """Whether every shell that a server may have takes the path, within single quotes, as it is."""
+    return not _NOT_PLAIN.search(path)
 
 
 def can_checksum(connection: SshConnection) -> bool:
@@ -58,15 +55,13 @@ def can_checksum(connection: SshConnection) -> bool:
 
 
 def remote_checksum(connection: SshConnection, path: bytes, size: int) -> int | None:
-    """The server's own checksum of a file that has ``size`` bytes; None where it does not tell."""
-    if _NOT_PLAIN.search(path):
-        return None
+    """The server's own checksum of a file with a plain path and ``size`` bytes; None where it does not tell."""
     quoted = shlex.quote(path.decode())
     try:
         with connection.start(f"cksum {quoted}") as channel:
             channel.finish_input()
             answer = b""
-            while received := channel.receive(patience_for(size)):
+            while received := channel.receive(connection.deadlines.for_bytes(size)):
                 answer = (answer + received)[:200]
             if channel.exit_status() != 0:
                 return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -59,14 +59,14 @@ class Place:
                 )
             case _:
                 return StorageError(
-                    f"{where}: the SFTP server answered with status {error.code}{said}. Look at the disk and the log of the "
-                    "server."
+                    f"{where}: the SFTP server answered with status {error.code}{said}. Look at the disk and the log "
+                    "of the server."
                 )
 
     def full(self) -> StorageFullError:
         return StorageFullError(
-            f"The storage {self.storage} has no room left for {printable(self.path)}. Make room on the disk of the server, "
-            "or in the user's quota, or keep fewer copies."
+            f"The storage {self.storage} has no room left for {printable(self.path)}. Make room on the disk of the "
+            "server, or in the user's quota, or keep fewer copies."
         )
 
     def exists(self) -> ObjectExistsError:

@@ -171,6 +171,11 @@ class SftpSession:
         self.extensions = self._greet()
         self.longest_read, self.longest_write = self._lengths()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is not known to be broken."""
+        return self.connection.is_open
+
     def close(self) -> None:
         """End the connection too."""
         self.connection.close()
