@@ -113,25 +113,30 @@ def _chosen_to_read(arguments: argparse.Namespace) -> StoredCopy:
 def _copies(backup: Backup, arguments: argparse.Namespace) -> Listing:
     from operations.copies import list_copies
 
-    names = [target.storage.name for target in backup.targets]
-    if arguments.storage is not None and arguments.storage not in names:
-        raise UsageError(
-            f"{backup.id} has no target on a storage named {arguments.storage}, but on {', '.join(names)}."
-        )
+    _require_target(backup, arguments.storage)
     return list_copies(backup, arguments.storage)
+
+
+def _require_target(backup: Backup, storage_name: str | None) -> None:
+    names = [target.storage.name for target in backup.targets]
+    if storage_name is not None and storage_name not in names:
+        raise UsageError(f"{backup.id} has no target on a storage named {storage_name}, but on {', '.join(names)}.")
 
 
 # --- list -------------------------------------------------------------------------------------------------------
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from operations.copies import list_all_copies
+
     configuration = command_line.load(arguments)
     backups: Sequence[Backup] = configuration.backups
     if arguments.backup is not None:
         backups = [_backup(configuration, arguments.backup)]
+        _require_target(backups[0], arguments.storage)
     elif arguments.storage is not None:
         backups = [b for b in backups if any(target.storage.name == arguments.storage for target in b.targets)]
-    listings = [_copies(backup, arguments) for backup in backups]
+    listings = list_all_copies(backups, arguments.storage)
     copies = [copy for listing in listings for copy in listing.copies]
     errors = [error for listing in listings for error in listing.errors]
     if arguments.json:

@@ -11,6 +11,7 @@ from config.names import identity, slug
 from config.problems import Position, Problems
 from config.records import Record
 from config.storage_definitions import Storages
+from config.target_folders import TargetFolders
 from model import (
     Backup,
     Compression,
@@ -58,6 +59,7 @@ class Builder:
         self._keep_otherwise = keep
         self._problems = problems
         self._taken: dict[str, _Taken] = {}
+        self._folders = TargetFolders(problems)
         self._first_keep: Position | None = None
 
     def backups(self, configuration: Record) -> tuple[Backup, ...]:
@@ -67,6 +69,7 @@ class Builder:
             position = configuration.empty.get("PROJECTS", configuration.position_of("PROJECTS"))
             self._problems.warn(position, "There is nothing to do yet: PROJECTS is empty.")
         made = tuple(backup for project in projects for backup in self._project(project))
+        self._folders.report_nested()
         if self._first_keep:
             message = "KEEP is checked, but this version does not prune yet: nothing is removed."
             self._problems.warn(self._first_keep, message)
@@ -93,13 +96,14 @@ class Builder:
         docker = self._docker(record)
         is_remote = ssh is not None or docker is not None
         source = self._files(record, is_remote) if kind == "FILE_BACKUP" else _database(record.record("DB_INFO"))
+        backup_id = f"{project_name}/{name}"
         return Backup(
-            id=f"{project_name}/{name}",
+            id=backup_id,
             project=project.text("NAME") or "",
             name=record.text("NAME") or _UNNAMED[kind],
             source=source,
             intervals=self._intervals(record),
-            targets=self._targets(record),
+            targets=self._targets(record, backup_id if name and project_name else None),
             ssh=ssh,
             docker=docker,
             compression=self._compression(record.record("COMPRESSION")),
@@ -189,7 +193,7 @@ class Builder:
             intervals.append(interval)
         return tuple(intervals)
 
-    def _targets(self, record: Record) -> tuple[Target, ...]:
+    def _targets(self, record: Record, backup_id: str | None) -> tuple[Target, ...]:
         lines: dict[tuple[str, str], int] = {}
         targets: list[Target] = []
         for entry in record.all_records("UPLOAD_TO"):
@@ -204,6 +208,8 @@ class Builder:
                 self._problems.error(entry.position, message)
             lines[place] = entry.position.line
             targets.append(target)
+            if backup_id is not None:
+                self._folders.add(backup_id, target, entry.position)
         return tuple(targets)
 
     def _compression(self, record: Record | None) -> Compression:

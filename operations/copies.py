@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,17 @@ from archives.manifest import Manifest
 from errors import DamagedArchiveError, HoldfastError, UsageError
 from model import Backup, RunStatus, Target
 from operations.layout import CopyKeys, copy_of_manifest, folder_key
-from storages.factory import open_storage
+from operations.parallel import map_in_threads
+from storages.factory import OpenStorages
 from storages.storage import Storage
 
 if TYPE_CHECKING:
     from archives.entry import Entry
 
 _LARGEST_MANIFEST = 16 << 20
+
+# Each costs a round trip or two, and hardly anything else.
+_MANIFESTS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,26 @@ class Listing:
     errors: tuple[str, ...]
 
 
-def list_copies(backup: Backup, storage_name: str | None = None) -> Listing:
+def list_copies(backup: Backup, storage_name: str | None = None, storages: OpenStorages | None = None) -> Listing:
     """Every copy on every target of the backup, or on those of one storage. A target that fails is said, not raised."""
+    storages = storages or OpenStorages()
     copies: list[StoredCopy] = []
     errors = []
     for target in backup.targets:
         if storage_name is not None and target.storage.name != storage_name:
             continue
         try:
-            copies += _copies_on(target, backup.id)
+            copies += _copies_on(target, backup.id, storages.open(target.storage))
         except HoldfastError as error:
             errors.append(f"{target}: {error}")
     copies.sort(key=lambda copy: copy.keys.timestamp, reverse=True)
     return Listing(tuple(copies), tuple(errors))
+
+
+def list_all_copies(backups: Iterable[Backup], storage_name: str | None = None) -> list[Listing]:
+    """The same for several backups. Each storage is opened once for all of them."""
+    storages = OpenStorages()
+    return [list_copies(backup, storage_name, storages) for backup in backups]
 
 
 def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
@@ -119,20 +130,16 @@ def read_entries(copy: StoredCopy) -> Iterator[Entry]:
     return validated(read_index(chunks), with_blocks=True)
 
 
-def _copies_on(target: Target, backup_id: str) -> Sequence[StoredCopy]:
-    storage = open_storage(target.storage)
-    copies = []
-    for stored in storage.list(folder_key(target.path, backup_id)):
-        keys = copy_of_manifest(stored.key, target.path, backup_id)
-        if keys is None:
-            continue
-        manifest, error = None, None
+def _copies_on(target: Target, backup_id: str, storage: Storage) -> list[StoredCopy]:
+    def copy_of(keys: CopyKeys) -> StoredCopy:
         try:
-            manifest = _read_manifest(storage, keys, backup_id)
+            return StoredCopy(backup_id, target, storage, keys, _read_manifest(storage, keys, backup_id))
         except HoldfastError as problem:
-            error = str(problem)
-        copies.append(StoredCopy(backup_id, target, storage, keys, manifest, error))
-    return copies
+            return StoredCopy(backup_id, target, storage, keys, None, str(problem))
+
+    folder = storage.list(folder_key(target.path, backup_id))
+    listed = [copy_of_manifest(stored.key, target.path, backup_id) for stored in folder]
+    return list(map_in_threads(copy_of, [keys for keys in listed if keys is not None], _MANIFESTS_AT_ONCE))
 
 
 def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str) -> Manifest:

@@ -14,13 +14,16 @@ Result = TypeVar("Result")
 _AHEAD_PER_WORKER = 4
 
 
-def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results in the order of the items; at most a few items per core are under way. Raises what either raises.
+def map_in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
+    """The results in the order of the items; at most a few items per worker are under way. Raises what either raises.
 
-    Leaving the iteration early waits for what is under way, and starts no more.
+    There is a worker for each core, where nothing else is said. Leaving the iteration early waits for what is under
+    way, and starts no more.
     """
-    workers = os.cpu_count() or 1
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="unpack")
+    workers = workers or os.cpu_count() or 1
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="worker")
     under_way: deque[Future[Result]] = deque()
     try:
         for item in items:

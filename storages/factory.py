@@ -29,6 +29,19 @@ def open_storage(
     return RetryingStorage(storage, workplace)
 
 
+class OpenStorages:
+    """Storages by their names, each opened once: signing in costs some requests, and a connection some round trips."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Storage] = {}
+
+    def open(self, definition: StorageDefinition) -> Storage:
+        """As :func:`open_storage`, for reading."""
+        if definition.name not in self._by_name:
+            self._by_name[definition.name] = open_storage(definition)
+        return self._by_name[definition.name]
+
+
 def _adapter(definition: StorageDefinition, workplace: Workplace) -> Storage:
     match definition.type:
         case StorageType.LOCAL:

@@ -84,6 +84,15 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         ["7:39: STORAGE_NAME names no known storage. There are LOCAL, ONEDRIVE, S3; others are defined in STORAGES."],
     ),
     (
+        "the folder of another backup",
+        file_backup(UPLOAD_TO="{STORAGE_NAME: LOCAL}")
+        + db_backup(UPLOAD_TO="{STORAGE_NAME: LOCAL, PATH: Shop/files/deeper}").removeprefix("PROJECTS:\n"),
+        [
+            "13:24: This PATH puts the copies of shop/db into the folder of shop/files (in line 7), which its runs "
+            "tidy up. Give it a PATH outside of it."
+        ],
+    ),
+    (
         "one place twice",
         file_backup(UPLOAD_TO="[{STORAGE_NAME: LOCAL, PATH: a}, {STORAGE_NAME: LOCAL, PATH: /a/}]"),
         ["7:57: UPLOAD_TO has this storage and path already, in line 7. Remove one."],

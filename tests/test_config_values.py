@@ -227,3 +227,9 @@ def test_a_bandwidth_is_bytes_per_second(written: str, rate: int, tmp_path: Path
     assert (backup.bandwidth, backup.targets[0].bandwidth) == (rate, rate)
     disk = f"STORAGES: {{NAME: disk, TYPE: LOCAL, ROOT: /mnt, BANDWIDTH: {written}}}\n"
     assert load(tmp_path, disk + file_backup()).storages["disk"].settings["BANDWIDTH"] == str(rate)
+
+
+def test_folders_beside_each_other_are_no_problem(tmp_path: Path) -> None:
+    other = db_backup(UPLOAD_TO="[{STORAGE_NAME: LOCAL, PATH: shop/file}, {STORAGE_NAME: LOCAL}]")
+    text = file_backup(UPLOAD_TO="{STORAGE_NAME: LOCAL}") + other.removeprefix("PROJECTS:\n")
+    assert [len(backup.targets) for backup in load(tmp_path, text).backups] == [1, 2]
