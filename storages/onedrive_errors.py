@@ -90,7 +90,10 @@ def graph_refused(storage_name: str, doing: str, answer: Answer) -> StorageError
         return StorageError(f"{where} it is locked. Somebody has it open, or an administrator has frozen the drive.")
     if "pathIsTooLong" in codes:
         return StorageError(f"{where} the path is too long for OneDrive. Shorten PATH or the NAME of the backup.")
-    return StorageError(f"{where} Microsoft answers {status}: {_said(document, codes)}.")
+    return StorageError(
+        f"{where} Microsoft answers {status}: {_said(document, codes)}. Run the backup again; if it lasts, see "
+        "docs/onedrive.md."
+    )
 
 
 def drive_refused(storage_name: str, drive: str, error: StorageError) -> StorageError:
