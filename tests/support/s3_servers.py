@@ -67,7 +67,11 @@ class S3Server:
 
     def unfinished_uploads(self, bucket: str) -> list[str]:
         """The keys of the multipart uploads under way."""
-        return [upload["Key"] for upload in self.client().list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+        client = self.client()
+        try:
+            return [upload["Key"] for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+        except client.exceptions.NoSuchUpload:  # rclone's way to say that there is none in this bucket
+            return []
 
 
 def free_port() -> int:
