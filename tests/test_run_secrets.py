@@ -13,7 +13,13 @@ import pytest
 
 from tests.support.crontab import StandInCrontab
 from tests.support.holdfast import Holdfast
+from tests.support.onedrive import OneDriveEmulator
+from tests.support.onedrive_storage import emulator, emulator_process
+from tests.support.s3_fixtures import moto
+from tests.support.s3_servers import S3Server
 from tests.support.trees import make_tree
+
+__all__ = ["emulator", "emulator_process", "moto"]
 
 # In config.yaml and in .env; the short ones could stand in any number or word, so they are searched for as words.
 LONG = ("canary-database-Xq7", "canary-ssh-Pw3/+", "canary-storage-Zk9=", "canary-env-Lm2 %$", "canary-client-Rt5")
@@ -21,7 +27,13 @@ SHORT = ("7q3z", "w9x4")
 
 CONFIGURATION = """\
 STORAGES:
-  - {{NAME: BUCKET, TYPE: S3, BUCKET: b, ACCESS_KEY_ID: id, SECRET_ACCESS_KEY: "canary-storage-Zk9="}}
+  - NAME: BUCKET
+    TYPE: S3
+    BUCKET: {bucket}
+    ENDPOINT_URL: {endpoint_url}
+    REGION: us-east-1
+    ACCESS_KEY_ID: id
+    SECRET_ACCESS_KEY: "canary-storage-Zk9="
 PROJECTS:
   - NAME: shop
     BACKUPS:
@@ -68,12 +80,16 @@ SHORT_PASSWORD=w9x4
 
 
 @pytest.fixture
-def holdfast(tmp_path: Path) -> Holdfast:
+def holdfast(tmp_path: Path, moto: S3Server) -> Holdfast:
+    """The S3 server takes any key; Microsoft, which is the emulator, does not take the client's secret."""
     holdfast = Holdfast(tmp_path / "holdfast")
     tree = make_tree(tmp_path / "tree", files=5)
     (tree / "a canary-database-Xq7 in a name").write_text("a file name is no secret")
     holdfast.folder.mkdir()
-    holdfast.config.write_text(CONFIGURATION.format(tree=tree))
+    configuration = CONFIGURATION.format(tree=tree, bucket=moto.new_bucket(), endpoint_url=moto.endpoint_url)
+    holdfast.config.write_text(configuration)
+        CONFIGURATION.format(tree=tree, bucket=moto.new_bucket(), endpoint_url=moto.endpoint_url)
+    )
     holdfast.config.chmod(0o600)
     (holdfast.folder / ".env").write_text(ENVIRONMENT)
     (holdfast.folder / ".env").chmod(0o600)
@@ -129,6 +145,7 @@ COMMANDS = [
     ("backup.py", "--dry-run", "shop/files", "-v"),
     ("backup.py", "-v"),
     ("backup.py", "--json"),
+    ("main.py", "doctor", "-v"),
     ("restore.py", "list", "-v"),
     ("restore.py", "list", "--json"),
     ("restore.py", "show", "shop/files", "-v"),
@@ -137,10 +154,13 @@ COMMANDS = [
 ]
 
 
-def test_no_secret_leaves_the_configuration(holdfast: Holdfast, crontab: StandInCrontab) -> None:
+def test_no_secret_leaves_the_configuration(
+    holdfast: Holdfast, crontab: StandInCrontab, emulator: OneDriveEmulator
+) -> None:
+    environment = {"PATH": crontab.path, **emulator.child_environment()}
     with ArgumentSampler() as sampler:
         for program, *arguments in COMMANDS:
-            ended = holdfast.run(program, *arguments, env={"PATH": crontab.path})
+            ended = holdfast.run(program, *arguments, env=environment)
             shown = (ended.stdout + ended.stderr).encode()
             # A file may be named like a secret; only then is its text in what is shown of the files.
             shown = shown.replace(b"a canary-database-Xq7 in a name", b"")
