@@ -88,8 +88,6 @@ def holdfast(tmp_path: Path, moto: S3Server) -> Holdfast:
     holdfast.folder.mkdir()
     configuration = CONFIGURATION.format(tree=tree, bucket=moto.new_bucket(), endpoint_url=moto.endpoint_url)
     holdfast.config.write_text(configuration)
-        CONFIGURATION.format(tree=tree, bucket=moto.new_bucket(), endpoint_url=moto.endpoint_url)
-    )
     holdfast.config.chmod(0o600)
     (holdfast.folder / ".env").write_text(ENVIRONMENT)
     (holdfast.folder / ".env").chmod(0o600)
