@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from errors import StorageError
@@ -36,15 +37,19 @@ class _Range:
 def read_range(session: SftpSession, path: bytes, start: int, end: int) -> Iterator[bytes]:
     """The bytes of a file from ``start`` to ``end``, which must be there.
 
-    Raises what the session raises, and StorageError where the file ends before. Whoever does not read all of it must
-    close the session.
+    Raises what the session raises, and StorageError where the file ends before. The session is closed where not all of
+    it was read: answers would still come.
     """
     if start >= end:
         return
     handle = session.open(path, READ)
-    download = _Download(session, handle, start, end)
-    yield from download.blocks()
-    session.close_handle(handle)
+    try:
+        yield from _Download(session, handle, start, end).blocks()
+    except BaseException:
+        session.close()
+        raise
+    with suppress(SftpStatusError):  # all was read
+        session.close_handle(handle)
 
 
 class _Download:

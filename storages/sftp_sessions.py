@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ class SftpSessions:
         self._idle: list[SftpSession] = []
         self._lock = threading.Lock()
         self._server_can_checksum: bool | None = None
+        # Nobody says when a storage is no longer used, and the thread of an open connection would keep it for ever.
+        weakref.finalize(self, _close_all, self._idle)
 
     def take(self) -> SftpSession:
         """A session that nobody else uses until it is given back, or closed."""
@@ -59,3 +62,8 @@ class SftpSessions:
         if self._server_can_checksum is None:
             self._server_can_checksum = can_checksum(session.connection)
         return self._server_can_checksum
+
+
+def _close_all(sessions: list[SftpSession]) -> None:
+    for session in sessions:
+        session.close()

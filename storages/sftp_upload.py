@@ -131,11 +131,10 @@ class SftpUpload:
     def close(self) -> None:
         """Remove the hidden file where it was not published. A clean-up does it where the server is out of reach."""
         try:
-            if not self._is_published and self._may_be_there:
-                with suppress(SftpStatusError, SshError):
-                    self._quiet_session().remove(self._temporary)
-            elif self._session is not None:
-                with suppress(SshError):
+            with suppress(SftpStatusError, SshError):
+                if self._may_be_there and not self._is_published:
+                    self._remove(self._quiet_session())
+                elif self._session is not None:
                     self._quiet_session()
         finally:
             if self._session is not None and not self._is_interrupted:
@@ -190,8 +189,8 @@ class SftpUpload:
         handle, offset = text(self._handle), long_number(block.offset)
         self._asked[session.send(Kind.WRITE, handle, offset, body=block.data)] = block
         block.is_read_back = self.size <= _READ_BACK_AT_ONCE or not self._can_checksum(session)
+        block.is_answered, block.equal = False, 0  # it may have been sent over another connection before
         if block.is_read_back:
-            block.equal = 0
             self._ask_back(session, block)
 
     def _ask_back(self, session: SftpSession, block: _Block) -> None:
@@ -227,7 +226,7 @@ class SftpUpload:
         if session.call(Kind.FSTAT, text(self._handle)).fields.attributes().size != self.size:
             raise self._damaged()
         session.close_handle(self._handle)
-        self._is_written_to = False
+        self._handle, self._is_written_to = b"", False
         if self.size > _READ_BACK_AT_ONCE and self._can_checksum(session):
             told = remote_checksum(session.connection, self._temporary, self.size)
             if told is None:
@@ -257,6 +256,12 @@ class SftpUpload:
         _flush_folder(session, self._folder)
         return attributes
 
+    def _remove(self, session: SftpSession) -> None:
+        if self._handle:  # what is removed and still open takes up its room
+            with suppress(SftpStatusError):
+                session.close_handle(self._handle)
+        session.remove(self._temporary)
+
     def _quiet_session(self) -> SftpSession:
         """A session that waits for no answer: the one in use, or another."""
         if self._session is not None and not self._is_interrupted:
@@ -272,7 +277,7 @@ class SftpUpload:
     def _drop(self) -> None:
         if self._session is not None:
             self._session.close()
-            self._session = None
+            self._session, self._handle = None, b""
 
     def _is_disk_full(self, error: SftpStatusError) -> bool:
         """Version 3 has no status for it, so OpenSSH answers with a mere FAILURE."""

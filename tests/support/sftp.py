@@ -10,11 +10,12 @@ from storages.sftp import SftpStorage
 from storages.workplace import Patience, Workplace
 from tests.support.sshd import USER, Sshd
 
+AS_SHIPPED = Deadlines()
 IMPATIENT = Patience(attempts=3, first_wait=0.01, longest_wait=0.02)
 
 
 def sftp_storage_at(
-    sshd: Sshd, root: Path | str, deadlines: Deadlines = Deadlines(), patience: Patience = IMPATIENT
+    sshd: Sshd, root: Path | str, deadlines: Deadlines = AS_SHIPPED, patience: Patience = IMPATIENT
 ) -> SftpStorage:
     """The storage below ``root`` on a server of ``tests.support.sshd``."""
     server = SshServer(
