@@ -25,7 +25,7 @@ lint: ## check style, format and types
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy .
 
-bench: ## measure Holdfast against zip, tar and restic, and write docs/benchmarks.md
+bench: ## measure Holdfast against its peers, and write docs/benchmarks*.md
 	@tools/setup.sh test
 	@$(PYTHON) -m benchmarks
 

@@ -1,4 +1,4 @@
-"""Runs the benchmarks and writes docs/benchmarks.md and docs/benchmarks.svg."""
+"""Runs the benchmarks and writes docs/benchmarks.md and docs/benchmarks-storages.md, each with its chart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import archives, starts
+from benchmarks import archives, starts, storages
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
@@ -15,6 +15,8 @@ from benchmarks.targets import targets
 
 _HUGE_COPIES = 10
 _MANY = 1_000_000
+_READY_SIZE = 2 << 30
+_FAR_SIZE = 256 << 20
 
 
 def main() -> None:
@@ -24,27 +26,53 @@ def main() -> None:
     parser.add_argument(
         "--long", action="store_true", help=f"also 20 GB in one file, and {_MANY:,} files (needs 60 GB of disk)"
     )
+    parser.add_argument("--only", choices=("archives", "storages"), help="one of the two pages (default: both)")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="holdfast-benchmark-"))
     try:
         corpora, work = folder / "corpora", folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        small, large = make_small(corpora), make_large(corpora)
-        packing = {corpus.name: archives.packing(corpus, work, arguments.rounds) for corpus in (small, large)}
-        restoring = {corpus.name: archives.restoring(corpus, work, arguments.rounds) for corpus in (small, large)}
-        tables = [
-            targets(packing, restoring),
-            *packing.values(),
-            *restoring.values(),
-            starts.starting(work, 2 * arguments.rounds + 1),
-        ]
-        if arguments.long:
-            tables.append(_memory([large, make_huge(corpora, large, _HUGE_COPIES), make_many(corpora, _MANY)], work))
-        write_report(tables, archives.REPOSITORY / "docs", archives.peers())
+        if arguments.only != "storages":
+            _archives(corpora, work, arguments)
+        if arguments.only != "archives":
+            _storages(corpora, work, arguments)
     finally:
         if arguments.folder is None:
             shutil.rmtree(folder)
+
+
+def _archives(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
+    small, large = make_small(corpora), make_large(corpora)
+    packing = {corpus.name: archives.packing(corpus, work, arguments.rounds) for corpus in (small, large)}
+    restoring = {corpus.name: archives.restoring(corpus, work, arguments.rounds) for corpus in (small, large)}
+    tables = [
+        targets(packing, restoring),
+        *packing.values(),
+        *restoring.values(),
+        starts.starting(work, 2 * arguments.rounds + 1),
+    ]
+    if arguments.long:
+        tables.append(_memory([large, make_huge(corpora, large, _HUGE_COPIES), make_many(corpora, _MANY)], work))
+    write_report("benchmarks", "Benchmarks", tables, archives.REPOSITORY / "docs", archives.peers())
+
+
+def _storages(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
+    rounds = arguments.rounds
+    small, large = make_small(corpora), make_large(corpora)
+    tables = {corpus.name: storages.to_s3(corpus, work, rounds) for corpus in (small, large)}
+    with storages.ready_file(work, _READY_SIZE) as file:
+        tables["sftp"] = storages.to_sftp(work, file, rounds)
+        tables["onedrive"] = storages.to_onedrive(work, file, rounds)
+    with storages.ready_file(work, _FAR_SIZE) as file:
+        tables["line"] = storages.over_a_long_line(work, file, rounds)
+    if arguments.long:
+        huge = make_huge(corpora, large, _HUGE_COPIES)
+        tables["memory"] = storages.memory_of_three_targets(huge, work)
+    pages = [storages.reached(tables), *tables.values()]
+    write_report(
+        "benchmarks-storages", "Benchmarks of the storages", pages, archives.REPOSITORY / "docs", storages.peers()
+    )
 
 
 def _memory(corpora: list[Path], work: Path) -> Table:

@@ -1,4 +1,4 @@
-"""The page and the chart: docs/benchmarks.md and docs/benchmarks.svg."""
+"""A page of figures and its chart, both in docs/."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Table:
     bars: Sequence[tuple[str, float]] = ()
 
 
-def write_report(tables: Sequence[Table], docs: Path, peers: str) -> None:
-    """Write the page and its chart into the folder ``docs``; ``peers`` names the versions that were measured."""
-    (docs / "benchmarks.svg").write_text(_chart([table for table in tables if table.bars]))
+def write_report(name: str, title: str, tables: Sequence[Table], docs: Path, peers: str) -> None:
+    """Write ``<name>.md`` and ``<name>.svg`` into the folder ``docs``; ``peers`` names the measured versions."""
+    (docs / f"{name}.svg").write_text(_chart([table for table in tables if table.bars]))
     parts = [
-        "# Benchmarks",
+        f"# {title}",
         "",
         "Made by `make bench` (the programs are in `benchmarks/`). Every figure is the median of whole processes,",
         "start-up included; the commands took turns, each with its input warm in memory. What counts is the ratio:",
@@ -41,7 +41,7 @@ def write_report(tables: Sequence[Table], docs: Path, peers: str) -> None:
         f"Measured on {date.today().isoformat()} on {machine()}.",
         f"The others: {peers}.",
         "",
-        "![Seconds of each command](benchmarks.svg)",
+        f"![Seconds of each command]({name}.svg)",
     ]
     for table in tables:
         parts += ["", f"## {table.title}", "", table.text, "", _row(table.header), _row("---" for _ in table.header)]

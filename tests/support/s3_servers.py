@@ -82,10 +82,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def rclone_server() -> Iterator[S3Server]:
-    """``rclone serve s3`` over a temporary folder."""
+def rclone_server(root: Path | None = None) -> Iterator[S3Server]:
+    """``rclone serve s3`` over a folder, each of whose folders is a bucket; without ``root`` over a temporary one."""
     server = S3Server("rclone", f"http://127.0.0.1:{free_port()}")
-    with tempfile.TemporaryDirectory(prefix="holdfast-rclone-") as folder:
+    if root is not None:
+        root.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="holdfast-rclone-") as temporary:
+        folder = str(root or temporary)
         command = [
             str(_PROGRAMS / "rclone"), "serve", "s3", folder,
             "--addr", server.endpoint_url.removeprefix("http://"),
