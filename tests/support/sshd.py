@@ -63,7 +63,7 @@ class Sshd:
 
 @contextmanager
 def running_sshd(
-    subsystem: str = SFTP_SERVER,
+    subsystem: str = "internal-sftp",
     lines: Sequence[str] = (),
     key_types: Sequence[str] = ("ed25519",),
     port: int | None = None,
@@ -138,6 +138,7 @@ def _started(folder: Path, host_keys: Sequence[Path], subsystem: str, lines: Seq
                     "StrictModes no",
                     "PermitRootLogin prohibit-password",
                     "PasswordAuthentication no",
+                    "KbdInteractiveAuthentication no",
                     "MaxStartups 100",
                     f"Subsystem sftp {subsystem}",
                     *lines,
