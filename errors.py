@@ -8,6 +8,7 @@
     ├── NotAvailableError              1   the configuration is right, this version cannot run it yet
     ├── AlreadyRunningError           11   another run of the same backup holds its lock
     ├── ScheduleError                  1   the crontab could not be read or written; nothing was changed
+    ├── HostError                      1   another machine, a container, or a program there cannot be used
     ├── SourceError                    1   what is to be backed up cannot be read at all
     ├── ArchiveError                   1   an archive cannot be made or opened
     │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
@@ -76,6 +77,10 @@ class AlreadyRunningError(HoldfastError):
 
 class ScheduleError(HoldfastError):
     """The schedule (the crontab) could not be read or written. Nothing was changed."""
+
+
+class HostError(HoldfastError):
+    """A machine or container cannot be reached, or a program there ended otherwise than well."""
 
 
 class SourceError(HoldfastError):
