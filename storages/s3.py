@@ -21,7 +21,7 @@ from pathlib import Path
 
 from errors import ObjectNotFoundError, StorageError
 from model import StorageDefinition, StoredObject
-from storages.s3_checksums import checksum_named
+from storages.s3_checksums import checksum_of
 from storages.s3_client import Answer, S3Client
 from storages.s3_errors import FrozenObjectError, RangeNotSatisfiableError
 from storages.s3_multipart import MultipartUpload, abort_unfinished
@@ -49,7 +49,7 @@ class S3Storage:
         self._client = client
         self._workplace = workplace
         self._plan = plan or PartPlan()
-        self._checksum = checksum_named(client.options.checksum)
+        self._checksum = checksum_of(client.options)
 
     def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
         """See the contract. What fits into one part is stored by one request, what does not as a multipart upload."""

@@ -10,18 +10,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from errors import ObjectNotFoundError, StorageError, StorageUnavailableError
 from model import StorageDefinition
 from storages.s3_errors import NotImplementedByServiceError, Place, Refusal, object_exists, storage_error
 from storages.s3_options import S3Options, s3_options
 from storages.settings import setting
-from utils import redact
-
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client as Boto3Client
+from utils import redact, utc_now
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
@@ -52,7 +51,7 @@ class S3Client:
         self._definition = definition
         self._read_timeout = read_timeout
         self._lock = threading.Lock()
-        self._client: Boto3Client | None = None
+        self._client: Any = None
         self._knows_if_none_match = True
         if bool(setting(definition, "ACCESS_KEY_ID")) != bool(setting(definition, "SECRET_ACCESS_KEY")):
             raise StorageError(
@@ -118,13 +117,13 @@ class S3Client:
         """The error that says so."""
         return object_exists(self.place, key)
 
-    def _boto3_client(self) -> Boto3Client:
+    def _boto3_client(self) -> Any:
         with self._lock:
             if self._client is None:
                 self._client = self._make_boto3_client()
             return self._client
 
-    def _make_boto3_client(self) -> Boto3Client:
+    def _make_boto3_client(self) -> Any:
         from boto3.session import Session
         from botocore.config import Config
         from botocore.handlers import add_expect_header
@@ -142,8 +141,11 @@ class S3Client:
         if addressing == "auto" and self.options.endpoint_url:
             addressing = "path"
         s3_settings: Any = {"addressing_style": addressing}
+        if not (self.options.endpoint_url or "").startswith("http:"):
+            # Over HTTPS nobody can alter a body on its way, so its SHA-256 need not be part of the signature.
+            s3_settings["payload_signing_enabled"] = False
         config = Config(**_CONFIG, read_timeout=self._read_timeout, s3=s3_settings)
-        client: Boto3Client = session.client(
+        client = session.client(
             "s3",
             endpoint_url=self.options.endpoint_url,
             verify=self._certificates(),
@@ -169,6 +171,15 @@ class S3Client:
         from storages.s3_connection_errors import connection_error
 
         return connection_error(self.place, error)
+
+
+def time_of(answer: Answer) -> datetime:
+    """When the service gave this answer, by its own clock."""
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    try:
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return utc_now()
 
 
 def _refusal(operation: str, key: str | None, answer: Mapping[str, Any]) -> Refusal:

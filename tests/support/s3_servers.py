@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class S3Server:
     access_key_id: str = "HOLDFASTTESTKEY00001"
     secret_access_key: str = "a-secret-of-the-tests-that-nobody-may-see"
 
+    @cache  # noqa: B019 - a server lives as long as the tests do
     def client(self) -> Any:
         """A plain boto3 client, for what a test does or looks at beside the storage."""
         import boto3
@@ -65,13 +67,23 @@ class S3Server:
         }
         return StorageDefinition("OFFSITE", StorageType.S3, {**usual, **settings})
 
-    def unfinished_uploads(self, bucket: str) -> list[str]:
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        """The objects below a prefix."""
+        answer = self.client().list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return [entry["Key"] for entry in answer.get("Contents", [])]
+
+    def content(self, bucket: str, key: str) -> bytes:
+        """All of an object."""
+        return bytes(self.client().get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def unfinished_uploads(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys of the multipart uploads under way."""
         client = self.client()
         try:
-            return [upload["Key"] for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+            answer = client.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
         except client.exceptions.NoSuchUpload:  # rclone's way to say that there is none in this bucket
             return []
+        return [upload["Key"] for upload in answer.get("Uploads", [])]
 
 
 def free_port() -> int:
