@@ -13,6 +13,10 @@ from storages.storage import KnownContent
 # A multiple of 320 KiB, as every fragment but the last must be; Microsoft recommends 5 to 10 MiB.
 FRAGMENT_SIZE = 32 * 320 << 10
 
+# Both hashes find it in the processor's cache; and SHA-256, which needs no global lock of Python's, lets the sender have
+# its turn every tenth of a millisecond: with each hash over the whole fragment an upload was 10 % slower.
+_HASHED_AT_ONCE = 160 << 10
+
 
 class Fragments:
     """Content in pieces of ``FRAGMENT_SIZE`` from any offset. While one is sent, a thread reads and hashes the next.
@@ -69,8 +73,10 @@ class Fragments:
             self._hash(self._checked(self._content.read_unsent(self._hashed, length), length))
 
     def _hash(self, content: bytes) -> None:
-        self._sha256.update(content)
-        self._quick_xor_hash.update(content)
+        view = memoryview(content)
+        for start in range(0, len(view), _HASHED_AT_ONCE):
+            self._sha256.update(view[start : start + _HASHED_AT_ONCE])
+            self._quick_xor_hash.update(view[start : start + _HASHED_AT_ONCE])
         self._hashed += len(content)
 
     def _checked(self, content: bytes, length: int) -> bytes:

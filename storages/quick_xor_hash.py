@@ -26,7 +26,7 @@ class QuickXorHash:
         self._pending = b""
         self._length = 0
 
-    def update(self, content: bytes) -> None:
+    def update(self, content: bytes | memoryview) -> None:
         self._length += len(content)
         if self._pending:
             missing = _ROW - len(self._pending)
