@@ -88,7 +88,7 @@ class _Download:
     def _take(self, answer: Answer) -> None:
         """A server may send less than it was asked for; the rest is asked for again."""
         wanted = self._asked.pop(answer.number)
-        data = read_data(answer)
+        data = _data(answer)
         if not 0 < len(data) <= wanted.length:
             raise StorageError(
                 f"A file on the SFTP server ended at byte {wanted.offset}, before its end at {self._end}: it was "
@@ -101,7 +101,7 @@ class _Download:
             self._ask(wanted)
 
 
-def read_data(answer: Answer) -> bytes:
+def _data(answer: Answer) -> bytes:
     """The bytes that a READ brought; none at the end of the file. Raises SftpStatusError."""
     try:
         check_status(answer)

@@ -4,10 +4,10 @@ Up to 4 MiB of blocks are under way at once, and each is kept until the server h
 another one is opened, and the upload goes on with the blocks that were not answered: a WRITE names its offset, and
 may be carried out twice.
 
-What the server holds is compared with what was sent. Behind each WRITE of the first MiB goes a READ of the same bytes,
-which costs no time of its own; of longer objects the server tells the checksum at the end (see ``sftp_checksum``).
-Where it tells none, as servers for SFTP alone do, all blocks are read back so: that doubles what goes over the line,
-but at the same time and in the other direction.
+What the server holds is compared with what was sent before the object gets its name. A large one the server reads
+itself (see ``sftp_checksum``); a small one, and all where the server runs no commands, is read back over the line.
+That is done at the end: servers that are built with github.com/pkg/sftp take a READ of a file that is being written
+for a WRITE, and put zeros into it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from errors import IntegrityError, ObjectExistsError, SshError, StorageError, StorageUnavailableError
 from storages.sftp_checksum import PosixChecksum, is_plain, remote_checksum
-from storages.sftp_download import read_data, read_range
+from storages.sftp_download import read_range
 from storages.sftp_errors import Place
 from storages.sftp_protocol import (
     CREATE,
@@ -36,7 +36,6 @@ from storages.sftp_protocol import (
     Status,
     check_status,
     long_number,
-    number,
     text,
 )
 from storages.sftp_sessions import SftpSessions
@@ -46,19 +45,16 @@ from storages.workplace import Workplace
 _Result = TypeVar("_Result")
 
 _MOST_BYTES_UNDERWAY = 4 << 20
-_READ_BACK_AT_ONCE = 1 << 20
+_ALWAYS_READ_BACK = 1 << 20
 _LONGEST_BLOCK = 255 << 10
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Block:
-    """Bytes that the server does not surely have yet. ``equal`` of them were read back and found equal."""
+    """Bytes that the server does not surely have yet."""
 
     offset: int
     data: bytes
-    is_answered: bool = False
-    is_read_back: bool = False
-    equal: int = 0
 
 
 class SftpUpload:
@@ -176,63 +172,42 @@ class SftpUpload:
 
     def _open(self, session: SftpSession, flags: int) -> None:
         self._may_be_there = True
-        self._handle = session.open(self._temporary, READ | WRITE | flags, 0o600)
+        self._handle = session.open(self._temporary, WRITE | flags, 0o600)
 
     def _exchange(self, session: SftpSession, most_underway: int) -> None:
         """Send what was not sent, and take answers until no more than so many blocks wait for theirs."""
         while self._unsent:
             self._send(session, self._unsent.popleft())
         while len(self._blocks) > most_underway or (self._asked and session.has_answer):
-            self._take(session, session.receive())
+            self._take(session.receive())
 
     def _send(self, session: SftpSession, block: _Block) -> None:
-        handle, offset = text(self._handle), long_number(block.offset)
-        self._asked[session.send(Kind.WRITE, handle, offset, body=block.data)] = block
-        block.is_read_back = self.size <= _READ_BACK_AT_ONCE or not self._can_checksum(session)
-        block.is_answered, block.equal = False, 0  # it may have been sent over another connection before
-        if block.is_read_back:
-            self._ask_back(session, block)
+        place = (text(self._handle), long_number(block.offset))
+        self._asked[session.send(Kind.WRITE, *place, body=block.data)] = block
 
-    def _ask_back(self, session: SftpSession, block: _Block) -> None:
-        place = (text(self._handle), long_number(block.offset + block.equal), number(len(block.data) - block.equal))
-        self._asked[session.send(Kind.READ, *place)] = block
-
-    def _take(self, session: SftpSession, answer: Answer) -> None:
+    def _take(self, answer: Answer) -> None:
         block = self._asked.pop(answer.number, None)
         if block is None:
             raise StorageError("The SFTP server answered a request that it was not asked.")
-        if answer.kind == Kind.STATUS and not block.is_answered:
-            check_status(answer)
-            block.is_answered = True
-        else:
-            self._compare(session, block, read_data(answer))
-        if block.is_answered and (block.equal == len(block.data) or not block.is_read_back):
-            del self._blocks[block.offset]
-            self._failures = 0
-
-    def _compare(self, session: SftpSession, block: _Block, data: bytes) -> None:
-        if not data or block.data[block.equal : block.equal + len(data)] != data:
-            raise self._damaged()
-        block.equal += len(data)
-        if block.equal < len(block.data):  # a server may send less than it was asked for
-            self._ask_back(session, block)
-
-    def _can_checksum(self, session: SftpSession) -> bool:
-        return is_plain(self._path) and self._sessions.can_checksum(session)
+        check_status(answer)
+        del self._blocks[block.offset]
+        self._failures = 0
 
     def _check(self, session: SftpSession) -> None:
-        """Have the disk hold it, and compare what was not read back yet."""
-        session.flush(self._handle, session.connection.deadlines.for_bytes(self.size))
-        if session.call(Kind.FSTAT, text(self._handle)).fields.attributes().size != self.size:
+        """Have the disk hold it, and compare that with what was sent."""
+        if self._handle:
+            session.flush(self._handle, session.connection.deadlines.for_bytes(self.size))
+            session.close_handle(self._handle)
+            self._handle, self._is_written_to = b"", False
+        if session.stat(self._temporary).size != self.size:
             raise self._damaged()
-        session.close_handle(self._handle)
-        self._handle, self._is_written_to = b"", False
-        if self.size > _READ_BACK_AT_ONCE and self._can_checksum(session):
+        told = None
+        if self.size > _ALWAYS_READ_BACK and is_plain(self._path) and self._sessions.can_checksum(session):
             told = remote_checksum(session.connection, self._temporary, self.size)
-            if told is None:
-                told = self._read_back(session)
-            if told != self._checksum.value():
-                raise self._damaged()
+        if told is None:
+            told = self._read_back(session)
+        if told != self._checksum.value():
+            raise self._damaged()
 
     def _read_back(self, session: SftpSession) -> int:
         checksum = PosixChecksum()
@@ -244,17 +219,23 @@ class SftpUpload:
         # A rename whose answer was lost has been carried out where the hidden name is gone.
         if not self._is_rename_sent or _exists(session, self._temporary):
             self._is_rename_sent = True
-            try:
-                session.rename(self._temporary, self._path)
-            except SftpStatusError:
-                if _exists(session, self._path):
-                    raise self._place.exists() from None
-                raise
+            self._rename_where_free(session)
         attributes = session.stat(self._path)
         if attributes.size != self.size:
             raise self._damaged()
         _flush_folder(session, self._folder)
         return attributes
+
+    def _rename_where_free(self, session: SftpSession) -> None:
+        """Not every server refuses to overwrite, so those that do not are asked before."""
+        if _exists(session, self._path):
+            raise self._place.exists()
+        try:
+            session.rename(self._temporary, self._path)
+        except SftpStatusError:
+            if _exists(session, self._path):
+                raise self._place.exists() from None
+            raise
 
     def _remove(self, session: SftpSession) -> None:
         if self._handle:  # what is removed and still open takes up its room
