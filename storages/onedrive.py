@@ -13,15 +13,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from errors import IntegrityError, ObjectNotFoundError, StorageUnavailableError
+from errors import IntegrityError
 from model import StorageDefinition, StoredObject
+from storages.onedrive_downloads import Downloads, find_file
 from storages.onedrive_drive import Drive, Item, open_drive
 from storages.onedrive_graph import Graph
-from storages.onedrive_http import OneDriveHttp, StreamedAnswer
+from storages.onedrive_http import OneDriveHttp
 from storages.onedrive_names import check_onedrive_key
 from storages.onedrive_session_upload import end_session
 from storages.onedrive_sessions import SessionRecords
@@ -34,8 +34,6 @@ from storages.workplace import Workplace
 
 # A hash can come some seconds after the file.
 _LOOKS_FOR_A_HASH = 5
-
-_ADDRESS_HAS_EXPIRED = frozenset({401, 403, 404, 410})
 
 
 def onedrive_storage(definition: StorageDefinition, workplace: Workplace) -> OneDriveStorage:
@@ -82,6 +80,7 @@ class OneDriveStorage:
         self._http = http
         self._workplace = workplace
         self._deletes_for_good = deletes_for_good
+        self._downloads = Downloads(name, http)
         self._records = SessionRecords(workplace.state_directory)
         self._lock = threading.Lock()
         self._drive: Drive | None = None
@@ -104,24 +103,11 @@ class OneDriveStorage:
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         check_onedrive_key(self.name, key)
-        drive = self._open_drive()
-        item = self._file(drive, key)
-        end = item.size if length is None else min(item.size, offset + length)
-        if offset >= end:
-            return
-        missing = end - offset
-        with closing(self._download(drive, item, key, offset, end)) as answer:
-            for chunk in answer.chunks:
-                yield chunk[:missing]
-                missing -= min(missing, len(chunk))
-        if missing:
-            raise StorageUnavailableError(
-                f"The storage {self.name} cannot read {key}: the download ended {missing} bytes early. Try again."
-            )
+        yield from self._downloads.read(self._open_drive(), key, offset, length)
 
     def stat(self, key: str) -> StoredObject:
         check_onedrive_key(self.name, key)
-        item = self._file(self._open_drive(), key)
+        item = find_file(self.name, self._open_drive(), key)
         return StoredObject(key, item.size, item.modified)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
@@ -155,12 +141,6 @@ class OneDriveStorage:
                 self._drive = open_drive(self._graph, self.name, self._drive_setting)
             return self._drive
 
-    def _file(self, drive: Drive, key: str) -> Item:
-        item = drive.find(key)
-        if item is None or not item.is_file:
-            raise ObjectNotFoundError(f"The storage {self.name} has no object {key}.")
-        return item
-
     def _files_below(self, drive: Drive, folder: Item, folder_key: str, prefix: str) -> Iterator[StoredObject]:
         items = {
             f"{folder_key}{item.name}/" if item.is_folder else folder_key + item.name: item
@@ -176,24 +156,8 @@ class OneDriveStorage:
                 yield StoredObject(key, item.size, item.modified)
 
     def _remove(self, drive: Drive, item: Item, key: str) -> None:
+        self._downloads.forget(key)
         drive.delete(item.id, key, is_for_good=self._deletes_for_good)
-
-    def _download(self, drive: Drive, item: Item, key: str, offset: int, end: int) -> StreamedAnswer:
-        """The answer whose body is that range. An address that has expired is asked for once more."""
-        headers = {"Range": f"bytes={offset}-{end - 1}"}
-        for is_second in (False, True):
-            address = drive.download_address(item.id, key)
-            answer = self._http.stream(address, headers)
-            is_whole = answer.status == 200 and (offset, end) == (0, item.size)
-            range_begins = f"bytes {offset}-"
-            if is_whole or (answer.status == 206 and answer.headers.get("Content-Range", "").startswith(range_begins)):
-                return answer
-            answer.close()
-            if is_second or answer.status not in _ADDRESS_HAS_EXPIRED:
-                break
-        raise StorageUnavailableError(
-            f"The storage {self.name} cannot read {key}: the download is answered with {answer.status}. Try again."
-        )
 
     def _holds(self, drive: Drive, key: str, item: Item, content: KnownContent, quick_xor_hash: str) -> bool:
         """Whether the stored object is what was sent."""

@@ -13,8 +13,8 @@ from storages.storage import KnownContent
 # A multiple of 320 KiB, as every fragment but the last must be; Microsoft recommends 5 to 10 MiB.
 FRAGMENT_SIZE = 32 * 320 << 10
 
-# Both hashes find it in the processor's cache; and SHA-256, which needs no global lock of Python's, lets the sender have
-# its turn every tenth of a millisecond: with each hash over the whole fragment an upload was 10 % slower.
+# Both hashes find it in the processor's cache; and SHA-256, which does not need Python's global lock, lets the sender
+# have its turn every 0.1 ms. With each hash over the whole fragment an upload was 10 % slower.
 _HASHED_AT_ONCE = 160 << 10
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import IntegrityError, ObjectExistsError, StorageError, StorageFullError
+from errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, StorageError, StorageFullError
 from storages.spool import MemoryContent
 from storages.storage import Storage
 from storages.workplace import Patience, Workplace
@@ -405,9 +405,21 @@ def test_a_download_address_that_has_expired_is_asked_for_again(emulator: OneDri
 def test_a_range_costs_no_more_than_its_bytes(emulator: OneDriveEmulator, storage: Storage) -> None:
     put(storage)
     assert b"".join(storage.get("folder/object", 500_000, 1000)) == LARGE[500_000:501_000]
-    assert [entry["range"] for entry in emulator.requests() if entry["service"] == "download"] == [
-        "bytes=500000-500999"
-    ]
+    assert b"".join(storage.get("folder/object", 7, 2)) == LARGE[7:9]
     assert list(storage.get("folder/object", len(LARGE))) == []
     assert list(storage.get("folder/object", 5, 0)) == []
-    assert len(routes(emulator, "download")) == 1
+    ranges = [entry["range"] for entry in emulator.requests() if entry["service"] == "download"]
+    assert ranges == ["bytes=500000-500999", "bytes=7-8"]
+    assert routes(emulator, "graph").count("graph.get_content") == 1, "where it lies is asked for once"
+
+
+def test_what_is_read_is_what_lies_there_now(emulator: OneDriveEmulator, storage: Storage) -> None:
+    put(storage, b"first")
+    assert b"".join(storage.get("folder/object")) == b"first"
+    storage.delete("folder/object")
+    with pytest.raises(ObjectNotFoundError):
+        list(storage.get("folder/object"))
+    put(storage, b"other")
+    assert b"".join(storage.get("folder/object")) == b"other"
+    emulator.place("folder/object", b"and something longer")
+    assert b"".join(storage.get("folder/object")) == b"and something longer"
