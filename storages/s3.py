@@ -83,14 +83,16 @@ class S3Storage:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """See the contract. Sorted here, because directory buckets of Amazon list in no order."""
-        found = [
-            StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
-            for page in self._client.pages(
-                "list_objects_v2", {"ContinuationToken": "NextContinuationToken"}, Prefix=prefix
-            )
-            for entry in page.get("Contents", ())
-            if is_key(entry["Key"])  # "folder/" is what consoles make to show an empty folder
-        ]
+        found: list[StoredObject] = []
+        markers = {"ContinuationToken": "NextContinuationToken"}
+        for page in self._client.pages("list_objects_v2", markers, Prefix=prefix):
+            if "IsTruncated" not in page:
+                raise StorageError(f"The storage {self.name} got a list that is not S3's. Check ENDPOINT_URL.")
+            found += [
+                StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+                for entry in page.get("Contents", ())
+                if is_key(entry["Key"])  # "folder/" is what consoles make to show an empty folder
+            ]
         yield from sorted(found, key=lambda stored: stored.key)
 
     def delete(self, key: str) -> None:

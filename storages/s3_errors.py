@@ -231,7 +231,7 @@ def _region_advice(place: Place, refusal: Refusal) -> str:
 
 def _is_about_a_lock(refusal: Refusal) -> bool:
     text = refusal.text.lower()
-    return any(words in text for words in ("object lock", "worm protected", "compliance mode", "retention"))
+    return any(words in text for words in ("object lock", "objectlock", "worm protected", "retention"))
 
 
 def _lock_advice(refusal: Refusal) -> str:

@@ -12,6 +12,7 @@ from errors import IntegrityError, ObjectNotFoundError, StorageError
 from model import StoredObject
 from storages.s3_checksums import Checksum
 from storages.s3_client import Answer, S3Client
+from storages.s3_errors import NoSuchUploadError
 from storages.s3_parts import Part
 from storages.workplace import Workplace
 from utils import utc_now
@@ -99,10 +100,19 @@ class NewObject:
 
 def repeat_altered(action: Callable[[], _Result]) -> _Result:
     """What ``action`` returns, tried again a few times while it raises IntegrityError."""
-    for _ in range(_ALTERED_ATTEMPTS - 1):
-        with suppress(IntegrityError):
+    failures = 0
+    altered: IntegrityError | None = None
+    while True:
+        try:
             return action()
-    return action()
+        except IntegrityError as error:
+            altered = error
+            failures += 1
+            if failures == _ALTERED_ATTEMPTS:
+                raise
+        except NoSuchUploadError as error:
+            # `rclone serve s3` ends the whole upload when a part is not what was announced.
+            raise altered or error from error
 
 
 class PartBody:
