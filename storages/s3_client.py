@@ -76,6 +76,8 @@ class S3Client:
             try:
                 return self.call(operation, key, IfNoneMatch="*", **parameters)
             except NotImplementedByServiceError:
+                if body := parameters.get("Body"):
+                    body.seek(0)
                 answer = self.call(operation, key, **parameters)
                 self._knows_if_none_match = False
                 return answer

@@ -35,9 +35,7 @@ def connection_error(place: Place, error: Exception) -> StorageError:
             return _later(place, _no_connection(address, error))
         case exceptions.HTTPClientError() | exceptions.IncompleteReadError() | OSError():
             return _later(place, f"the connection to {address} broke ({_reason(error)}).")
-    if type(error).__name__ == "ResponseParserError":
-        return _later(place, f"{address} answered something that is not S3's. Check ENDPOINT_URL.")
-    return _unusable(place, f"{_reason(error)}. Check its settings.")
+    return _unusable(place, f"{_reason(error)}. Check ENDPOINT_URL and its other settings.")
 
 
 def _no_connection(address: str, error: Exception) -> str:

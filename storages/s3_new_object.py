@@ -12,7 +12,6 @@ from errors import IntegrityError, ObjectNotFoundError, StorageError
 from model import StoredObject
 from storages.s3_checksums import Checksum
 from storages.s3_client import Answer, S3Client
-from storages.s3_errors import NoSuchUploadError
 from storages.s3_parts import Part
 from storages.workplace import Workplace
 from utils import utc_now
@@ -110,9 +109,11 @@ def repeat_altered(action: Callable[[], _Result]) -> _Result:
             failures += 1
             if failures == _ALTERED_ATTEMPTS:
                 raise
-        except NoSuchUploadError as error:
+        except StorageError as error:
+            if altered is None:
+                raise
             # `rclone serve s3` ends the whole upload when a part is not what was announced.
-            raise altered or error from error
+            raise altered from error
 
 
 class PartBody:

@@ -50,11 +50,12 @@ HTML = b"<html><head><title>Service Unavailable</title></head><body><hr>nginx</b
 
 @dataclass(frozen=True)
 class Request:
-    """One that came to the proxy."""
+    """One that came to the proxy. ``connection`` is the client's port."""
 
     method: str
     target: str
     body_length: int
+    connection: int
 
 
 @dataclass
@@ -153,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         """One request: met by its fault, or handed on."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        plan = self.proxy.arrived(Request(self.command, self.path, len(body)))
+        plan = self.proxy.arrived(Request(self.command, self.path, len(body), self.client_address[1]))
         fault = plan.fault if plan else None
         if plan and plan.also:
             plan.also()
