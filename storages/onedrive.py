@@ -29,11 +29,11 @@ from storages.onedrive_sign_in import CLOUDS, App, SignIn
 from storages.onedrive_upload import Upload
 from storages.retrying import RetryingStorage
 from storages.settings import is_yes, required_setting, setting
-from storages.storage import KnownContent, check_key
+from storages.storage import KnownContent
 from storages.workplace import Workplace
 
 # A hash can come some seconds after the file.
-_LOOKS_FOR_A_HASH = 5
+_LOOKS_FOR_A_HASH = 3
 
 
 def onedrive_storage(definition: StorageDefinition, workplace: Workplace) -> OneDriveStorage:
@@ -113,7 +113,7 @@ class OneDriveStorage:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
         if folder:
-            check_key(self.name, folder)
+            check_onedrive_key(self.name, folder)
         drive = self._open_drive()
         item = drive.find(folder)
         if item is not None and item.is_folder:
@@ -149,10 +149,11 @@ class OneDriveStorage:
         }
         # "a/b" stands behind "a.b", so a folder is sorted with its slash.
         for key, item in sorted(items.items()):
+            if not key.startswith(prefix):
+                continue
             if item.is_folder:
-                if key.startswith(prefix) or prefix.startswith(key):
-                    yield from self._files_below(drive, item, key, prefix)
-            elif key.startswith(prefix):
+                yield from self._files_below(drive, item, key, prefix)
+            else:
                 yield StoredObject(key, item.size, item.modified)
 
     def _remove(self, drive: Drive, item: Item, key: str) -> None:
