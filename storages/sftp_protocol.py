@@ -197,14 +197,9 @@ class SftpSession:
         """Whether an answer, or a part of one, has come already."""
         return bool(self._received) or self._channel.has_received
 
-    def call(self, kind: Kind, *fields: bytes, deadline: float | None = None) -> Answer:
+    def call(self, kind: Kind, *fields: bytes) -> Answer:
         """The answer to one request. Raises SftpStatusError for every status but OK."""
-        number = self.send(kind, *fields)
-        answer = self.receive(deadline)
-        if answer.number != number:
-            raise StorageError("The SFTP server answered a request that it was not asked.")
-        check_status(answer)
-        return answer
+        return self._finish(self.send(kind, *fields))
 
     def open(self, path: bytes, flags: int, mode: int | None = None) -> bytes:
         """The handle of a file. ``mode`` is for one that is made."""
@@ -238,10 +233,16 @@ class SftpSession:
         fields.number()
         return fields.text()
 
-    def flush(self, handle: bytes, deadline: float) -> None:
-        """Have the server's disk hold the file, where it offers that."""
-        if b"fsync@openssh.com" in self.extensions:
-            self.call(Kind.EXTENDED, text(b"fsync@openssh.com"), text(handle), deadline=deadline)
+    def start_flush(self, handle: bytes) -> int | None:
+        """Ask for the file to be on the server's disk; None where the server does not offer that."""
+        if b"fsync@openssh.com" not in self.extensions:
+            return None
+        return self.send(Kind.EXTENDED, text(b"fsync@openssh.com"), text(handle))
+
+    def finish_flush(self, request: int | None, deadline: float) -> None:
+        """Return once it is there. Nothing else may be on its way."""
+        if request is not None:
+            self._finish(request, deadline)
 
     def free_space(self, path: bytes) -> int | None:
         """The bytes that this user may still write to the file system of ``path``; None where it is not told."""
@@ -268,6 +269,13 @@ class SftpSession:
         if end.code != Status.EOF:
             raise end
         return [(name, attributes) for name, attributes in found if name not in (b".", b"..")]
+
+    def _finish(self, request: int, deadline: float | None = None) -> Answer:
+        answer = self.receive(deadline)
+        if answer.number != request:
+            raise StorageError("The SFTP server answered a request that it was not asked.")
+        check_status(answer)
+        return answer
 
     def _greet(self) -> frozenset[bytes]:
         """Agree on the version; the names of what the server offers beyond it."""

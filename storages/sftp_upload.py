@@ -194,16 +194,17 @@ class SftpUpload:
         self._failures = 0
 
     def _check(self, session: SftpSession) -> None:
-        """Have the disk hold it, and compare that with what was sent."""
+        """Have the disk hold it, and compare what the server has with what was sent."""
+        flush = session.start_flush(self._handle) if self._handle else None
+        told = None
+        if self.size > _ALWAYS_READ_BACK and is_plain(self._path) and self._sessions.can_checksum(session):
+            told = remote_checksum(session.connection, self._temporary, self.size)  # while the disk writes
         if self._handle:
-            session.flush(self._handle, session.connection.deadlines.for_bytes(self.size))
+            session.finish_flush(flush, session.connection.deadlines.for_bytes(self.size))
             session.close_handle(self._handle)
             self._handle, self._is_written_to = b"", False
         if session.stat(self._temporary).size != self.size:
             raise self._damaged()
-        told = None
-        if self.size > _ALWAYS_READ_BACK and is_plain(self._path) and self._sessions.can_checksum(session):
-            told = remote_checksum(session.connection, self._temporary, self.size)
         if told is None:
             told = self._read_back(session)
         if told != self._checksum.value():
@@ -245,7 +246,7 @@ class SftpUpload:
 
     def _quiet_session(self) -> SftpSession:
         """A session that waits for no answer: the one in use, or another."""
-        if self._session is not None and not self._is_interrupted:
+        if self._session is not None and self._session.is_open and not self._is_interrupted:
             with suppress(SshError):
                 while self._asked:
                     self._asked.pop(self._session.receive().number, None)
@@ -312,5 +313,5 @@ def _flush_folder(session: SftpSession, folder: bytes) -> None:
     with suppress(SftpStatusError):
         handle = session.open(folder, READ)
         with suppress(SftpStatusError):
-            session.flush(handle, session.connection.deadlines.for_bytes(0))
+            session.finish_flush(session.start_flush(handle), session.connection.deadlines.for_bytes(0))
         session.close_handle(handle)
