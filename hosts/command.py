@@ -38,7 +38,13 @@ class RunningCommand(Protocol):
         """
 
     def feed(self, chunks: Iterable[bytes]) -> None:
-        """Write its standard input and close it. What ``chunks`` raises passes. Raises HostError as ``chunks`` does."""
+        """Write its standard input and close it. What ``chunks`` raises passes. Raises HostError as ``chunks`` does.
+
+        It does not wait for the program: whether that ended well is known when :meth:`chunks` has ended, so it is
+        called after this, or in another thread meanwhile where the program may answer with more than 64 KiB before it
+        has had all its input. A program that stops reading and ends with status 0 has had what it needs; the rest of
+        ``chunks`` is asked for all the same, as it may end with an error.
+        """
 
     def __enter__(self) -> Self: ...
 
