@@ -93,7 +93,7 @@ class HostContract:
     def test_a_large_error_output_blocks_nothing_and_its_tail_is_told(self, host: CommandHost) -> None:
         noise = "head -c 20000000 /dev/zero | tr '\\0' x >&2"
         assert output_of(host, f"{noise}; echo out") == b"out\n"
-        message = failure_of(host, f"{noise}; echo out; { echo; echo the last words; } >&2; exit 3")
+        message = failure_of(host, f"{noise}; echo out; echo >&2; echo the last words >&2; exit 3")
         assert message.endswith("x\nthe last words")
         assert len(message) < 3000
 
