@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from errors import ObjectExistsError, ObjectNotFoundError, StorageError, StorageUnavailableError
+from errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, StorageError, StorageUnavailableError
 from model import StoredObject
 from storages.s3_checksums import Checksum, Digest
 from storages.s3_client import Answer, S3Client, time_of
@@ -48,6 +48,7 @@ class MultipartUpload:
         self._sending = Workplace(new.workplace.state_directory, new.workplace.patience, self._stopped)
         self._may_have_others = False
         self._may_be_complete = False
+        self._altered: IntegrityError | None = None
 
     def put(self, parts: Iterator[Part]) -> StoredObject:
         """Store what ``parts`` yields. What it raises passes unchanged."""
@@ -58,8 +59,11 @@ class MultipartUpload:
             self._new.refuse_if_taken()
             self._may_be_complete = True
             return self._proven([part.digest for part in sent], self._complete(sent))
-        except BaseException:
+        except BaseException as error:
             self._abort()
+            if self._altered and isinstance(error, NoSuchUploadError | NotImplementedByServiceError):
+                # `rclone serve s3` takes no part in place of a wrong one, and may end the upload: that is the reason.
+                raise self._altered from error
             raise
         finally:
             if self._may_have_others:
@@ -108,9 +112,13 @@ class MultipartUpload:
         digest = self._checksum.digest(part)
 
         def send() -> str:
-            answer = self._sending.repeat(lambda: self._send_once(number, part, digest))
-            if self._checksum.differs(digest, answer):
-                raise self._new.altered(f"is not what was sent (part {number})")
+            try:
+                answer = self._sending.repeat(lambda: self._send_once(number, part, digest))
+                if self._checksum.differs(digest, answer):
+                    raise self._new.altered(f"is not what was sent (part {number})")
+            except IntegrityError as error:
+                self._altered = error
+                raise
             return str(answer["ETag"])
 
         etag = repeat_altered(send)
