@@ -16,6 +16,7 @@ from errors import DamagedArchiveError, StorageError
 from model import StoredObject
 from operations.layout import CopyKeys, copy_keys, copy_of_manifest
 from storages.spool import MemoryContent, SpooledFile, spool
+from utils import utc_now
 
 
 class SpooledCopy:
@@ -26,6 +27,7 @@ class SpooledCopy:
         self.manifest: Manifest | None = None
         self._root = _root(state_directory)
         self._expected_size = expected_size
+        self._checksums: dict[str, int] = {}
 
     @classmethod
     def of_run(cls, state_directory: Path, backup_id: str, started: datetime, expected_size: int) -> SpooledCopy:
@@ -35,7 +37,9 @@ class SpooledCopy:
     def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
         """Keep one of the files. Raises StorageError; what ``chunks`` raises passes."""
         expected_size = self._expected_size if key == self.keys.archive else 0
-        return spool(self._root / key, chunks, expected_size)
+        spooled = spool(self._root / key, chunks, expected_size)
+        self._checksums[key] = spooled.crc32
+        return StoredObject(key, spooled.size, utc_now())
 
     def complete(self, manifest: Manifest) -> None:
         """Write the manifest: from now on this copy is whole. Raises StorageError."""
@@ -70,7 +74,7 @@ class SpooledCopy:
         return self.manifest
 
     def _open(self, key: str, part: FilePart) -> SpooledFile:
-        file = SpooledFile(self._root / key, part.sha256)
+        file = SpooledFile(self._root / key, part.sha256, self._checksums.get(key))
         if file.size != part.size:
             file.close()
             raise StorageError(f"The file {self._root / key} has {file.size:,} bytes where {part.size:,} were written.")

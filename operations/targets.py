@@ -144,6 +144,7 @@ class _WatchedContent(KnownContent):
     def __init__(self, content: KnownContent, on_read: Callable[[int], None]) -> None:
         self.size = content.size
         self.sha256 = content.sha256
+        self.crc32 = content.crc32
         self._content = content
         self._on_read = on_read
         self._furthest = 0

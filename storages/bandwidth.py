@@ -72,6 +72,7 @@ class _LimitedContent(KnownContent):
         self._storage = storage
         self.size = content.size
         self.sha256 = content.sha256
+        self.crc32 = content.crc32
 
     def read(self, offset: int, length: int) -> bytes:
         block = self._content.read(offset, length)

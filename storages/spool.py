@@ -13,10 +13,12 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Self
+
+from isal.isal_zlib import crc32
 
 from errors import StorageError, StorageFullError
 from model import StoredObject
@@ -50,10 +52,11 @@ class MemoryContent(KnownContent):
 class SpooledFile(KnownContent):
     """Content in a file of this machine. A context manager that closes it, and leaves the file where it is."""
 
-    def __init__(self, path: Path, sha256: str) -> None:
+    def __init__(self, path: Path, sha256: str, crc32: int | None = None) -> None:
         """Raises StorageError where the file cannot be opened."""
         self.path = path
         self.sha256 = sha256
+        self.crc32 = crc32
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -83,14 +86,21 @@ class SpooledFile(KnownContent):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def spool(path: Path, chunks: Iterable[bytes], expected_size: int = 0) -> StoredObject:
-    """Write a stream to a new file of mode 0600 and flush it; its size and SHA-256.
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """What was written to a file: bytes, and their CRC-32."""
+
+    size: int
+    crc32: int
+
+
+def spool(path: Path, chunks: Iterable[bytes], expected_size: int = 0) -> Spooled:
+    """Write a stream to a new file of mode 0600 and flush it.
 
     ``expected_size`` (bytes; what the last one had) is only for an early refusal. Where anything fails, and where
     ``chunks`` raises, the file is removed. Raises StorageFullError, StorageError.
     """
-    digest = hashlib.sha256()
-    size = 0
+    size = checksum = 0
     try:
         make_private_directory(path.parent)
         _check_free_space(path, expected_size)
@@ -102,7 +112,7 @@ def spool(path: Path, chunks: Iterable[bytes], expected_size: int = 0) -> Stored
         for chunk in chunks:
             if size // _LOOK_EVERY != (size + len(chunk)) // _LOOK_EVERY:
                 _check_free_space(path, len(chunk))
-            digest.update(chunk)
+            checksum = crc32(chunk, checksum)
             size += len(chunk)
             _write(descriptor, chunk, path)
         _flush(descriptor, path)
@@ -112,7 +122,7 @@ def spool(path: Path, chunks: Iterable[bytes], expected_size: int = 0) -> Stored
         if not is_whole:
             with suppress(OSError):
                 path.unlink()
-    return StoredObject(path.name, size, datetime.now(UTC), digest.hexdigest())
+    return Spooled(size, checksum)
 
 
 class SpoolingStorage(StorageWrapper):
@@ -129,9 +139,10 @@ class SpoolingStorage(StorageWrapper):
         if rest is None:
             return super().put(key, MemoryContent(first))
         path = self._spool_directory() / f"upload-{secrets.token_hex(16)}"
-        spooled = spool(path, chain([first], rest))
+        digest = hashlib.sha256()
+        spooled = spool(path, _hashed(chain([first], rest), digest))
         try:
-            with SpooledFile(path, spooled.sha256 or "") as content:
+            with SpooledFile(path, digest.hexdigest(), spooled.crc32) as content:
                 return super().put(key, content)
         finally:
             with suppress(OSError):
@@ -141,6 +152,12 @@ class SpoolingStorage(StorageWrapper):
         if self._workplace.state_directory is None:
             return Path(tempfile.gettempdir())
         return self._workplace.state_directory / "spool"
+
+
+def _hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def _take(chunks: Iterator[bytes], length: int) -> tuple[bytes, Iterator[bytes] | None]:

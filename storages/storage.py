@@ -64,11 +64,13 @@ class Storage(Protocol):
 class KnownContent:
     """Content whose size and hash are known before it is sent, and that can be read again from any position.
 
-    ``size`` is in bytes, ``sha256`` in hex.
+    ``size`` is in bytes, ``sha256`` in hex. ``crc32`` is there where this process made the content: reading it again is
+    checked by that (10 GB/s), and else by the SHA-256 (1.6 GB/s).
     """
 
     size: int
     sha256: str
+    crc32: int | None = None
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes, fewer only at the end. Raises StorageError where the spool cannot be read."""

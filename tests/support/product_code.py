@@ -20,7 +20,7 @@ class Import:
     file: str
     line: int
     name: str
-    is_inside_a_function: bool
+    is_deferred: bool
 
     @property
     def importer(self) -> str:
@@ -36,16 +36,22 @@ def product_files() -> list[Path]:
     return sorted([*ROOT.glob("*.py"), *(file for package in packages for file in package.rglob("*.py"))])
 
 
-def imports_below(node: ast.AST, file: str, is_inside_a_function: bool) -> Iterator[Import]:
+def imports_below(node: ast.AST, file: str, is_deferred: bool) -> Iterator[Import]:
     """The imports in the syntax tree below ``node``."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             for alias in child.names:
-                yield Import(file, child.lineno, alias.name.partition(".")[0], is_inside_a_function)
+                yield Import(file, child.lineno, alias.name.partition(".")[0], is_deferred)
         elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
-            yield Import(file, child.lineno, child.module.partition(".")[0], is_inside_a_function)
-        is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        yield from imports_below(child, file, is_inside_a_function or is_function)
+            yield Import(file, child.lineno, child.module.partition(".")[0], is_deferred)
+        yield from imports_below(child, file, is_deferred or _defers(child))
+
+
+def _defers(node: ast.AST) -> bool:
+    """Whether what stands in it is not run when the module is loaded: a function, and ``if TYPE_CHECKING:``."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
 
 
 @cache
