@@ -10,6 +10,7 @@
     ├── ScheduleError                  1   the crontab could not be read or written; nothing was changed
     ├── HostError                      1   another machine, a container, or a program there cannot be used
     ├── SourceError                    1   what is to be backed up cannot be read at all
+    ├── RestoreError                   1   what was backed up cannot be put back; nothing that was there is lost
     ├── ArchiveError                   1   an archive cannot be made or opened
     │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
     │   └── HostileArchiveError        1   an archive that would write outside of its folder, and the like
@@ -85,6 +86,10 @@ class HostError(HoldfastError):
 
 class SourceError(HoldfastError):
     """What is to be backed up is missing or cannot be read at all."""
+
+
+class RestoreError(HoldfastError):
+    """What was backed up cannot be put where it was asked for. Nothing that was there before is lost."""
 
 
 class ArchiveError(HoldfastError):

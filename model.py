@@ -125,12 +125,18 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSource:
+    """Databases of one server. ``names`` is ``("*",)`` for all of them, and holds paths where the engine is files.
+
+    ``settings`` has what only this engine knows, by the keys of config.yaml (``SSLMODE`` …).
+    """
+
     engine: str
     names: tuple[str, ...]
     username: str | None = None
     password: Secret | None = None
     host: str | None = None
     port: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class CompressionMethod(enum.StrEnum):

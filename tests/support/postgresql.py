@@ -1,4 +1,7 @@
-"""A PostgreSQL server of the test's own: on a socket in a temporary folder, by no user but one without rights."""
+"""A PostgreSQL server of the test's own: on a socket in a temporary folder, by no user but one without rights.
+
+The superuser ``holdfast`` needs no password; every other role does, on the socket as well as on loopback.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,12 @@ import pytest
 _USER = "holdfast"
 _START_SECONDS = 60
 
+_ACCESS = f"""
+local all {_USER} trust
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
 
 @dataclass
 class PostgresqlServer:
@@ -29,7 +38,10 @@ class PostgresqlServer:
 
     binaries: Path
     socket_folder: Path
+    process: subprocess.Popen[bytes]
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    superuser = _USER
 
     def new_database(self) -> str:
         """The URL of an empty database."""
@@ -37,6 +49,42 @@ class PostgresqlServer:
         command = [str(self.binaries / "createdb"), "-h", str(self.socket_folder), "-U", _USER, name]
         subprocess.run(command, check=True, capture_output=True)
         return self.url(name)
+
+    def sql(self, statements: str, database: str = "postgres") -> str:
+        """Run statements as the superuser; the answer is what psql prints, without headings."""
+        command = [str(self.binaries / "psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        environment = {**os.environ, "PGDATABASE": database, **self.environment}
+        answer = subprocess.run(command, input=statements, capture_output=True, text=True, env=environment)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout.strip()
+
+    def text_of(self, database: str) -> str:
+        """Everything in a database, as the text that pg_dump makes of it."""
+        return self._dumped("pg_dump", "--create", PGDATABASE=database)
+
+    def text_of_globals(self) -> str:
+        return self._dumped("pg_dumpall", "--globals-only")
+
+    def end(self) -> None:
+        """At once, as after a power cut."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(_START_SECONDS)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PGHOST": str(self.socket_folder), "PGUSER": _USER}
+
+    def _dumped(self, program: str, option: str, **environment: str) -> str:
+        answer = subprocess.run(
+            [self.binaries / program, option],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment, **environment},
+        )
+        assert answer.returncode == 0, answer.stderr
+        lines = answer.stdout.splitlines()
+        # Those of the versions since August 2025 have a key that differs each time.
+        return "\n".join(line for line in lines if not line.startswith(("\\restrict", "\\unrestrict")))
 
     def url(self, database: str, password: str = "") -> str:
         user = f"{_USER}:{quote(password, safe='')}" if password else _USER
@@ -60,13 +108,14 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
             folder,
         )
         options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        (data / "pg_hba.conf").write_text(_ACCESS)
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
                 [binaries / "postgres", "-D", data, *options], cwd=folder, stderr=log, stdout=log, **_as_user(user)
             )
         try:
             _wait_until_ready(binaries, folder, server)
-            yield PostgresqlServer(binaries, folder)
+            yield PostgresqlServer(binaries, folder, server)
         finally:
             server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
             server.wait(_START_SECONDS)

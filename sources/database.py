@@ -1,0 +1,59 @@
+"""The contract of a database engine: what its one file in ``sources/`` must offer, and how it is found.
+
+docs/adding-a-database.md walks through writing one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from hosts.command import CommandHost
+from model import DatabaseSource, Member, Note
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What is known before the first byte is dumped.
+
+    ``size`` is an estimate of all dumps in bytes, for the progress. ``description`` becomes the member
+    ``databases.json``: ``engine``, ``server_version``, and ``databases``, each with its ``name`` and ``member``.
+    """
+
+    size: int
+    description: Mapping[str, Any]
+
+
+class Database(Protocol):
+    """One ``DatabaseSource`` on one host."""
+
+    def preflight(self) -> Preflight:
+        """Everything that can be known to fail is found here, before anything is written anywhere.
+
+        Raises SourceError where the server cannot be reached, a database is missing, the user lacks a right, or the
+        program that dumps does not suit the server. The message names the host and the cause.
+        """
+
+    def members(self) -> Iterator[Member]:
+        """``databases.json`` first, then what belongs to the whole server, then each database as one member.
+
+        Runs the pre-flight itself. A dump that fails raises SourceError where its stream ends.
+        """
+
+    def restore(
+        self, chunks: Iterable[bytes], name: str, original: Mapping[str, Any] | None = None, *, replace: bool = False
+    ) -> None:
+        """Put a dump into the database ``name``, which is made for it.
+
+        ``original`` is its entry in ``databases.json``: the owner, the encoding and what else the dump does not hold.
+        Raises RestoreError where the database exists already and ``replace`` is false, and where anything fails: then
+        what was made is removed, and with ``replace`` the old database is what it was. What ``chunks`` raises passes.
+        """
+
+
+def open_database(source: DatabaseSource, host: CommandHost, note: Callable[[Note], None]) -> Database:
+    """The engine of a source. ``note`` is told what is left out. Nothing is connected yet."""
+    module = importlib.import_module(f"sources.{source.engine}")
+    return cast("Database", module.open_database(source, host, note))

@@ -1,0 +1,115 @@
+"""A dump of pg_dump's custom format back into a PostgreSQL server, always into a database that is made for it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from errors import HostError, RestoreError, SourceError
+from hosts.command import Command, CommandHost
+from model import DatabaseSource
+from sources.postgres_client import Server, database_option, environment_of, identifier, literal, newest_client
+from sources.programs import output_of_fed
+
+
+class PostgresRestore:
+    """Puts databases into the server of a source."""
+
+    def __init__(self, source: DatabaseSource, host: CommandHost) -> None:
+        self._source = source
+        self._host = host
+        self._client = newest_client(host)
+        self._server = Server(source, host, self._client)
+
+    def restore(self, chunks: Iterable[bytes], name: str, original: Mapping[str, Any] | None, *, replace: bool) -> None:
+        """See ``sources.database.Database.restore``.
+
+        The database has a name of its own until it is whole, so that no half of one is ever found under ``name``.
+        """
+        if self._exists(name) and not replace:
+            raise RestoreError(
+                f"There is a database {identifier(name)} on {self._host.name} already, so nothing was restored. Give "
+                "another name, or let it be replaced with --replace."
+            )
+        staging = f"holdfast-restore-{secrets.token_hex(6)}"
+        try:
+            self._run(_creation(staging, original or {}))
+            try:
+                self._load(chunks, staging)
+                self._run(_properties(staging, original or {}))
+                self._publish(staging, name)
+            except BaseException:
+                self._discard(staging)
+                raise
+        except HostError as error:
+            raise RestoreError(f"The database {identifier(name)} was not restored. {error}") from error
+
+    def _exists(self, name: str) -> bool:
+        return any(database["name"] == name for database in self._server.databases())
+
+    def _run(self, statements: Iterable[str]) -> None:
+        self._server.run(self._server.maintenance_database(), statements)
+
+    def _discard(self, staging: str) -> None:
+        """Whatever was going on in it. An error is not raised: the one that led here says more."""
+        with suppress(HostError, SourceError):
+            ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            self._run([ending + literal(staging), f"DROP DATABASE {identifier(staging)}"])
+
+    def _load(self, chunks: Iterable[bytes], database: str) -> None:
+        argv = (
+            self._client.program("pg_restore"),
+            *("--exit-on-error", "--no-password"),
+            database_option(database),
+        )
+        output_of_fed(self._host, Command(argv, environment_of(self._source)), chunks)
+
+    def _publish(self, staging: str, name: str) -> None:
+        """Give the whole database its name. The old one is renamed first, so that there is always one of them."""
+        if not self._exists(name):
+            self._run([f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}"])
+            return
+        replaced = f"holdfast-replaced-{secrets.token_hex(6)}"
+        self._run([f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(replaced)}"])
+        try:
+            self._run([f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}"])
+        except BaseException:
+            self._run([f"ALTER DATABASE {identifier(replaced)} RENAME TO {identifier(name)}"])
+            raise
+        self._run([f"DROP DATABASE {identifier(replaced)}"])
+
+
+def _creation(name: str, original: Mapping[str, Any]) -> Iterator[str]:
+    """From template0, which has nothing that a dump could meet, and in the locale that the indexes were sorted by."""
+    options = ["TEMPLATE template0"]
+    if original.get("owner"):
+        options.append(f"OWNER {identifier(original['owner'])}")
+    if original.get("encoding"):
+        options.append(f"ENCODING {literal(original['encoding'])}")
+        options.append(f"LC_COLLATE {literal(original['collate'])} LC_CTYPE {literal(original['ctype'])}")
+    if original.get("locale_provider") == "i":
+        options.append(f"LOCALE_PROVIDER icu ICU_LOCALE {literal(original['locale'])}")
+    elif original.get("locale_provider") == "b":
+        options.append(f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {literal(original['locale'])}")
+    yield f"CREATE DATABASE {identifier(name)} {' '.join(options)}"
+
+
+def _properties(name: str, original: Mapping[str, Any]) -> Iterator[str]:
+    """What belongs to the database itself, and pg_restore leaves out where the database has another name."""
+    database = f"DATABASE {identifier(name)}"
+    if original.get("comment"):
+        yield f"COMMENT ON {database} IS {literal(original['comment'])}"
+    for setting in original.get("settings", ()):
+        parameter, _, value = setting.partition("=")
+        # Lists such as search_path are kept as they were quoted; set_config() takes them so, and SET TO would not.
+        alteration = literal(f"ALTER {database} SET {identifier(parameter)} FROM CURRENT")
+        block = f"BEGIN PERFORM set_config({literal(parameter)}, {literal(value)}, false); EXECUTE {alteration}; END"
+        yield f"DO {literal(block)}"
+    if original.get("privileges") is not None:
+        yield f"REVOKE ALL ON {database} FROM PUBLIC"
+        for privilege in original["privileges"]:
+            role = identifier(privilege["role"]) if privilege["role"] is not None else "PUBLIC"
+            option = " WITH GRANT OPTION" if privilege["grantable"] else ""
+            yield f"GRANT {privilege['privilege']} ON {database} TO {role}{option}"
