@@ -18,15 +18,23 @@ _MEANINGS = {126: "a program could not be started", 127: "a program was not foun
 
 
 class ErrorOutput:
-    """The tail of a program's standard error. One thread may add to it while another asks for the text."""
+    """The tail of a program's standard error. One thread may add to it while another asks for the text.
 
-    def __init__(self) -> None:
+    What comes before ``beginning``, if that comes at all, is not the program's.
+    """
+
+    def __init__(self, beginning: bytes = b"") -> None:
         self._tail = b""
+        self._beginning = beginning
         self._lock = threading.Lock()
 
     def add(self, output: bytes) -> None:
         with self._lock:
-            self._tail = (self._tail + output)[-_KEPT_BYTES:]
+            self._tail += output
+            if self._beginning and self._beginning in self._tail:
+                self._tail = self._tail.partition(self._beginning)[2]
+                self._beginning = b""
+            self._tail = self._tail[-_KEPT_BYTES:]
 
     def text(self) -> str:
         """The last lines, without secrets; ``""`` where the program said nothing."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from errors import SshError, SshUnavailableError
 from ssh.host_keys import KNOWN_HOSTS_FILES, HostKey, KnownKeys, known_keys, signatures_of
@@ -27,17 +27,27 @@ _QUICKEST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 # How much may be on its way to us in one channel: enough for 100 MB/s over a round trip of 0.16 s.
 _RECEIVE_WINDOW = 16 << 20
 
+_LARGEST_PACKET = 1 << 15
+
 # Routers forget connections that are silent for some minutes.
 _SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
 
 
+_Answer = TypeVar("_Answer")
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long is waited, in seconds: for the connection, for signing in, and for each answer after that."""
+    """How long is waited, in seconds: for the connection, for signing in, and for each answer after that.
+
+    A program may be silent for as long as it likes; after ``quiet`` seconds the server is asked whether it is still
+    there, and has ``answer`` seconds to say so.
+    """
 
     connect: float = 15.0
     sign_in: float = 30.0
     answer: float = 120.0
+    quiet: float = 30.0
 
     def for_bytes(self, size: int) -> float:
         """For an answer that the server gives when its disk has read or flushed so many bytes, at 10 MB/s or more."""
@@ -46,7 +56,10 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class SshServer:
-    """A server, how we know it, and who we are there. ``host_key`` is a fingerprint or a public key."""
+    """A server, how we know it, and who we are there. ``host_key`` is a fingerprint or a public key.
+
+    ``jump`` is the server that we reach it through.
+    """
 
     address: str
     credentials: Credentials
@@ -54,6 +67,7 @@ class SshServer:
     host_key: str | None = None
     known_hosts_file: Path | None = None
     deadlines: Deadlines = Deadlines()
+    jump: SshServer | None = None
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port}"
@@ -71,23 +85,27 @@ def connect(server: SshServer) -> SshConnection:
     """
     # What paramiko logs is raised as well, and Python would print it: what cron mails must mean something.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
-    transport = _verified_transport(server)
-    try:
+    with ExitStack() as opened:
+        jump = connect(server.jump) if server.jump else None
+        if jump:
+            opened.callback(jump.close)
+        transport = _verified_transport(server, jump)
+        opened.callback(transport.close)
         sign_in(transport, str(server), server.credentials)
         transport.set_keepalive(_SECONDS_BETWEEN_SIGNS_OF_LIFE)
-    except BaseException:
-        transport.close()
-        raise
-    return SshConnection(server, transport)
+        opened.pop_all()
+    return SshConnection(server, transport, jump)
 
 
 class SshConnection:
     """A signed-in connection. Methods raise SshUnavailableError where it broke, SshError where the server says no."""
 
-    def __init__(self, server: SshServer, transport: Transport) -> None:
+    def __init__(self, server: SshServer, transport: Transport, jump: SshConnection | None = None) -> None:
         self.deadlines = server.deadlines
         self._server = server
         self._transport = transport
+        self._jump = jump
+        self._one_question_at_a_time = threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -99,17 +117,45 @@ class SshConnection:
         channel = self._open_channel()
         with self._answered(channel, f"has no subsystem {name}, or does not let this user use it"):
             channel.invoke_subsystem(name)
-        return SshChannel(self._server, channel)
+        return SshChannel(self, self._server, channel)
 
     def start(self, command: str) -> SshChannel:
         """A channel to a command that the user's shell on the server runs. No terminal is made for it."""
         channel = self._open_channel()
         with self._answered(channel, "does not let this user run commands"):
             channel.exec_command(command)
-        return SshChannel(self._server, channel)
+        return SshChannel(self, self._server, channel)
+
+    def open_way(self, address: str, port: int) -> Channel:
+        """A connection from the server on to another one (RFC 4254, 7.2)."""
+        import paramiko
+
+        try:
+            return self._transport.open_channel(
+                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=self._server.deadlines.connect
+            )
+        except paramiko.ChannelException as error:
+            raise SshUnavailableError(
+                f"The SSH server {self._server}, through which {address} port {port} is to be reached, makes no "
+                f"connection to it: {error.text}. Check the address, and that it allows this (AllowTcpForwarding)."
+            ) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise _broken(self._server) from error
+
+    def check_alive(self) -> None:
+        """Raise SshUnavailableError unless the server answers: a stalled one looks like one that has nothing to say."""
+        with self._one_question_at_a_time, self._closed_after_deadline():
+            self._transport.global_request("keepalive@openssh.com")
+        if not self.is_open:
+            raise SshUnavailableError(
+                f"The SSH server {self._server} ended the connection, or did not answer for "
+                f"{self.deadlines.answer:.0f} s."
+            )
 
     def close(self) -> None:
         self._transport.close()
+        if self._jump:
+            self._jump.close()
 
     def _open_channel(self) -> Channel:
         import paramiko
@@ -129,16 +175,23 @@ class SshConnection:
         """Around a request of a channel, for whose answer paramiko would wait for ever."""
         import paramiko
 
-        timer = threading.Timer(self._server.deadlines.answer, self._transport.close)
-        timer.daemon = True
-        timer.start()
         try:
-            yield
+            with self._closed_after_deadline():
+                yield
         except (paramiko.SSHException, OSError, EOFError) as error:
             channel.close()
             if self.is_open:
                 raise SshError(f"The SSH server {self._server} {refusal}.") from error
             raise _broken(self._server) from error
+
+    @contextmanager
+    def _closed_after_deadline(self) -> Iterator[None]:
+        """Around what waits for an answer: it fails when the connection is closed."""
+        timer = threading.Timer(self._server.deadlines.answer, self._transport.close)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
         finally:
             timer.cancel()
 
@@ -146,7 +199,8 @@ class SshConnection:
 class SshChannel:
     """Bytes to and from a program on the server. Methods raise SshUnavailableError where the connection broke."""
 
-    def __init__(self, server: SshServer, channel: Channel) -> None:
+    def __init__(self, connection: SshConnection, server: SshServer, channel: Channel) -> None:
+        self._connection = connection
         self._server = server
         self._channel = channel
         # paramiko cuts what is sent at this length, by copying all the rest.
@@ -179,10 +233,39 @@ class SshChannel:
             self._channel.settimeout(deadline or self._server.deadlines.answer)
             return self._channel.recv(_RECEIVE_WINDOW)
 
+    def receive_patiently(self) -> bytes:
+        """As :meth:`receive`, however long the program is silent, as long as the server shows that it is there."""
+        with self._translated():
+            return self._patiently(lambda: self._channel.recv(_RECEIVE_WINDOW))
+
+    def receive_errors(self) -> bytes:
+        """The same for its standard error. Somebody has to ask for it, or the program waits for ever."""
+        with self._translated():
+            return self._patiently(lambda: self._channel.recv_stderr(_LARGEST_PACKET))
+
+    def send_patiently(self, data: bytes) -> None:
+        """Send all of it, however long the program does not take it, as long as the server shows that it is there.
+
+        Raises SshUnavailableError where the program has closed its input, too: ``exit_status`` knows which it was.
+        """
+        rest = memoryview(data)
+        with self._translated():
+            while rest:
+                piece = bytes(rest[: self._piece])
+                sent = self._patiently(lambda: self._channel.send(piece))  # noqa: B023 - it is called at once
+                if sent == 0:
+                    raise _broken(self._server)
+                rest = rest[sent:]
+
     @property
     def has_received(self) -> bool:
         """Whether ``receive`` would answer at once."""
         return self._channel.recv_ready()
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the program said that it has no more output; a connection that broke says nothing."""
+        return bool(self._channel.eof_received)
 
     def ended(self) -> SshUnavailableError:
         """The error where the program ended before its time."""
@@ -198,6 +281,15 @@ class SshChannel:
     def close(self) -> None:
         with suppress(SshUnavailableError), self._translated():
             self._channel.close()
+
+    def _patiently(self, act: Callable[[], _Answer]) -> _Answer:
+        while True:
+            # The thread that sends and the one that receives set the same.
+            self._channel.settimeout(self._server.deadlines.quiet)
+            try:
+                return act()
+            except TimeoutError:
+                self._connection.check_alive()
 
     def _send(self, piece: bytes) -> None:
         with self._translated():
@@ -224,13 +316,13 @@ def _broken(server: SshServer) -> SshUnavailableError:
     return SshUnavailableError(f"The connection to the SSH server {server} broke.")
 
 
-def _verified_transport(server: SshServer) -> Transport:
+def _verified_transport(server: SshServer, jump: SshConnection | None) -> Transport:
     """A connection to a server that showed the known key."""
     known = server.known_keys()
     types: Sequence[str] = known.key_types()
     shown: list[HostKey] = []
     while types:
-        transport = _negotiated_transport(server, types, bool(shown))
+        transport = _negotiated_transport(server, jump, types, bool(shown))
         if transport is None:
             break
         try:
@@ -247,12 +339,15 @@ def _verified_transport(server: SshServer) -> Transport:
     raise known.refusal(shown)
 
 
-def _negotiated_transport(server: SshServer, key_types: Sequence[str], is_another_try: bool) -> Transport | None:
+def _negotiated_transport(
+    server: SshServer, jump: SshConnection | None, key_types: Sequence[str], is_another_try: bool
+) -> Transport | None:
     """An encrypted connection to whoever is there; None where another try finds no key of these types."""
     import paramiko
     from paramiko.ssh_exception import IncompatiblePeer
 
-    transport = paramiko.Transport(_socket(server), default_window_size=_RECEIVE_WINDOW)
+    way = jump.open_way(server.address, server.port) if jump else _socket(server)
+    transport = paramiko.Transport(way, default_window_size=_RECEIVE_WINDOW)
     transport.banner_timeout = server.deadlines.connect
     transport.handshake_timeout = server.deadlines.connect
     transport.auth_timeout = server.deadlines.sign_in
