@@ -16,12 +16,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.support.delay_proxy import delayed
-
 from benchmarks.archives import REPOSITORY, holdfast
 from benchmarks.corpora import size_and_count, warm
 from benchmarks.measure import Contender, Measured, take_turns
 from benchmarks.report import Table, version
+from tests.support.delay_proxy import delay_proxy
 from tests.support.onedrive import CLIENT_ID, CLIENT_SECRET, TENANT_ID, USER, started_emulator
 from tests.support.s3_servers import S3Server, rclone_server
 from tests.support.sshd import USER as SSH_USER
@@ -153,8 +152,11 @@ def over_a_long_line(work: Path, file: Path, rounds: int) -> Table:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     with rclone_server(work / "s3") as server, running_sshd() as sshd:
-        s3_port = int(server.endpoint_url.rpartition(":")[2])
-        with delayed(s3_port, ROUND_TRIP_SECONDS) as far_s3, delayed(sshd.port, ROUND_TRIP_SECONDS) as far_sshd:
+        s3_address, sshd_address = ("127.0.0.1", int(server.endpoint_url.rpartition(":")[2])), ("127.0.0.1", sshd.port)
+        with (
+            delay_proxy(s3_address, ROUND_TRIP_SECONDS) as far_s3,
+            delay_proxy(sshd_address, ROUND_TRIP_SECONDS) as far_sshd,
+        ):
             far = S3Server("rclone", f"http://127.0.0.1:{far_s3}")
             ours = work / "holdfast-far"
 
