@@ -69,6 +69,12 @@ class Place:
             "server, or in the user's quota, or keep fewer copies."
         )
 
+    def no_folder(self) -> StorageError:
+        return StorageError(
+            f"The storage {self.storage} cannot use {printable(self.path)}: a file lies where a folder must be. Move "
+            "it away, or choose another path."
+        )
+
     def exists(self) -> ObjectExistsError:
         return ObjectExistsError(
             f"{printable(self.path)} exists already in the storage {self.storage}, and is never overwritten."

@@ -13,7 +13,7 @@ import stat
 import struct
 from dataclasses import dataclass
 
-from errors import StorageError
+from errors import SshUnavailableError, StorageError
 from ssh.connection import SshConnection
 
 
@@ -280,7 +280,15 @@ class SftpSession:
     def _greet(self) -> frozenset[bytes]:
         """Agree on the version; the names of what the server offers beyond it."""
         self._channel.send(struct.pack(">IBI", 5, Kind.INIT, _VERSION))
-        kind, fields = self._packet(None)
+        try:
+            kind, fields = self._packet(None)
+        except SshUnavailableError as error:
+            if not self._channel.is_at_end:
+                raise
+            raise StorageError(
+                "The SFTP server ended before it said anything. Often the user's shell on the server lets nothing run "
+                "(nologin, false): give the user another one, or let sshd_config say 'Subsystem sftp internal-sftp'."
+            ) from error
         if kind != Kind.VERSION or fields.number() < _VERSION:
             raise StorageError("The SFTP server does not speak version 3 of the protocol.")
         names = []

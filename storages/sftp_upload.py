@@ -98,7 +98,8 @@ class SftpUpload:
             except SftpStatusError as error:
                 if error.code != Status.NO_SUCH_FILE:
                     raise
-                _make_folder(session, self._folder)
+                if not _make_folder(session, self._folder):
+                    raise self._place.no_folder() from None
                 self._open(session, CREATE | TRUNCATE)
 
         self._persevere(make)
@@ -289,23 +290,17 @@ def _exists(session: SftpSession, path: bytes) -> bool:
     return True
 
 
-def _make_folder(session: SftpSession, folder: bytes) -> None:
-    """Make it and what is missing above it."""
+def _make_folder(session: SftpSession, folder: bytes, is_parent_made: bool = False) -> bool:
+    """Make it and what is missing above it, which others may do at the same time; whether no file is in the way."""
     try:
         session.make_folder(folder, 0o700)
     except SftpStatusError as error:
-        if error.code == Status.NO_SUCH_FILE and b"/" in folder:
-            _make_folder(session, folder.rpartition(b"/")[0])
-            session.make_folder(folder, 0o700)
-        elif not _is_folder(session, folder):
+        if error.code == Status.NO_SUCH_FILE and b"/" in folder and not is_parent_made:
+            return _make_folder(session, folder.rpartition(b"/")[0]) and _make_folder(session, folder, True)
+        if not _exists(session, folder):
             raise
-
-
-def _is_folder(session: SftpSession, path: bytes) -> bool:
-    try:
-        return session.stat(path).is_folder
-    except SftpStatusError:
-        return False
+        return session.stat(folder).is_folder
+    return True
 
 
 def _flush_folder(session: SftpSession, folder: bytes) -> None:

@@ -140,7 +140,7 @@ def _started(folder: Path, host_keys: Sequence[Path], subsystem: str, lines: Seq
                     "PasswordAuthentication no",
                     "KbdInteractiveAuthentication no",
                     "MaxStartups 100",
-                    f"Subsystem sftp {subsystem}",
+                    *([f"Subsystem sftp {subsystem}"] if subsystem else []),
                     *lines,
                     "",
                 )
