@@ -49,11 +49,11 @@ def _adapter(definition: StorageDefinition, workplace: Workplace) -> Storage:
 
             return local_storage(definition)
         case StorageType.S3:
-            from storages.s3 import s3_storage
+            from storages.s3.storage import s3_storage
 
             return s3_storage(definition, workplace)
         case StorageType.ONEDRIVE:
-            from storages.onedrive import onedrive_storage
+            from storages.onedrive.storage import onedrive_storage
 
             return onedrive_storage(definition, workplace)
         case StorageType.SFTP:

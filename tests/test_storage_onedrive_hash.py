@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storages.quick_xor_hash import QuickXorHash
+from storages.onedrive.quick_xor_hash import QuickXorHash
 
 # Content in base64, and its hash.
 VECTORS = [

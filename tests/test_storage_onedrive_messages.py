@@ -195,7 +195,7 @@ def test_a_wrong_clock_is_named(
     emulator: OneDriveEmulator, monkeypatch: pytest.MonkeyPatch, hours: int, direction: str
 ) -> None:
     shown = utils.utc_now() + timedelta(hours=hours)
-    monkeypatch.setattr("storages.onedrive_errors.utc_now", lambda: shown)
+    monkeypatch.setattr("storages.onedrive.errors.utc_now", lambda: shown)
     emulator.plan("status", "graph.drive", times=None, status=401)
     said = error_of(open_onedrive())
     assert re.search(rf"The clock of this machine is (3 h 0|2 h 5)\d min {direction} Microsoft's: set it", said), said
@@ -209,7 +209,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_that_cannot_be_resolved() -> None:
-    from storages.onedrive_http import OneDriveHttp
+    from storages.onedrive.http import OneDriveHttp
 
     http = OneDriveHttp("ONEDRIVE", Workplace(patience=IMPATIENT))
     with pytest.raises(StorageUnavailableError, match=r"from no-such-host\.invalid: its name cannot be resolved"):

@@ -42,7 +42,7 @@ CONTENT = random.Random(SEED).randbytes(SIZE)
 CHILD = """
 import random, sys, time
 from pathlib import Path
-from storages import onedrive_fragments, onedrive_upload
+from storages.onedrive import fragments, upload
 from storages.spool import MemoryContent
 from tests.support.onedrive_storage import FRAGMENT, SMALL_OBJECT, open_onedrive
 
@@ -52,7 +52,7 @@ class Stuck(MemoryContent):
             time.sleep(600)
         return super().read(offset, length)
 
-onedrive_upload.LARGEST_SMALL, onedrive_fragments.FRAGMENT_SIZE = SMALL_OBJECT, FRAGMENT
+upload.LARGEST_SMALL, fragments.FRAGMENT_SIZE = SMALL_OBJECT, FRAGMENT
 content = random.Random(int(sys.argv[4])).randbytes(int(sys.argv[5]))
 open_onedrive(Path(sys.argv[1])).put(sys.argv[2], Stuck(content))
 """

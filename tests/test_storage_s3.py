@@ -10,8 +10,8 @@ from errors import ObjectNotFoundError
 from model import StorageDefinition
 from storages.factory import open_storage
 from storages.retrying import RetryingStorage
-from storages.s3 import S3Storage
-from storages.s3_client import S3Client
+from storages.s3.client import S3Client
+from storages.s3.storage import S3Storage
 from storages.storage import Storage
 from storages.workplace import Patience, Workplace
 from tests.support.s3_fixtures import moto, rclone

@@ -9,7 +9,7 @@ import pytest
 
 from errors import IntegrityError, ObjectExistsError, StorageError, StorageUnavailableError
 from storages.retrying import RetryingStorage
-from storages.s3 import S3Storage
+from storages.s3.storage import S3Storage
 from tests.support.fault_proxy import Fault
 from tests.support.s3_fixtures import SMALL_PARTS, WORKPLACE, Rig, moto, rclone, rig, rigs
 from tests.support.storage_contract import pieces

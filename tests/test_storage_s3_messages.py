@@ -15,8 +15,8 @@ import pytest
 
 from errors import IntegrityError, StorageError, StorageFullError, StorageUnavailableError
 from model import Secret, StorageDefinition, StorageType
-from storages.s3 import S3Storage, s3_storage
-from storages.s3_errors import retry_after
+from storages.s3.errors import retry_after
+from storages.s3.storage import S3Storage, s3_storage
 from storages.workplace import Patience, Workplace
 from tests.support.s3_fixtures import Rig, moto, rclone, rig, rigs
 from tests.support.s3_servers import S3Server, free_port

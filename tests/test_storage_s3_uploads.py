@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from errors import ObjectExistsError, StorageError, StorageFullError
 from model import Secret
-from storages.s3 import S3Storage
-from storages.s3_client import S3Client
-from storages.s3_parts import MOST_PARTS, PartBuffers, PartPlan
+from storages.s3.client import S3Client
+from storages.s3.parts import MOST_PARTS, PartBuffers, PartPlan
+from storages.s3.storage import S3Storage
 from storages.workplace import Patience, Workplace
 from tests.support.fault_proxy import Fault
 from tests.support.s3_fixtures import SMALL_PARTS, WORKPLACE, Rig, moto, rclone, rig, rigs
@@ -224,9 +224,9 @@ def test_lists_of_several_pages(rig: Rig) -> None:
 _PUT_UNTIL_KILLED = """
 import sys, time
 from model import StorageDefinition, StorageType
-from storages.s3 import S3Storage
-from storages.s3_client import S3Client
-from storages.s3_parts import PartPlan
+from storages.s3.storage import S3Storage
+from storages.s3.client import S3Client
+from storages.s3.parts import PartPlan
 from storages.workplace import Workplace
 
 def chunks():
@@ -312,6 +312,7 @@ def head(rig: Rig, key: str) -> dict[str, Any]:
 
 def test_no_secret_is_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")  # which the OneDrive storage silences
     token = Secret("a-canary-of-a-session-token")
     definition = rig.server.definition(rig.bucket, ENDPOINT_URL=rig.proxy.url, SESSION_TOKEN=token)
     storage = S3Storage(S3Client(definition), WORKPLACE, SMALL_PARTS)

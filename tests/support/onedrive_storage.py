@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from model import Secret, StorageDefinition, StorageType
-from storages import onedrive_fragments, onedrive_upload
 from storages.factory import open_storage
+from storages.onedrive import fragments, upload
 from storages.storage import Storage
 from storages.workplace import Patience, Workplace
 from tests.support.onedrive import CLIENT_ID, CLIENT_SECRET, TENANT_ID, USER, OneDriveEmulator, fresh, started_emulator
@@ -40,8 +40,8 @@ def emulator(emulator_process: OneDriveEmulator) -> Iterator[OneDriveEmulator]:
 
 @pytest.fixture
 def small_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onedrive_upload, "LARGEST_SMALL", SMALL_OBJECT)
-    monkeypatch.setattr(onedrive_fragments, "FRAGMENT_SIZE", FRAGMENT)
+    monkeypatch.setattr(upload, "LARGEST_SMALL", SMALL_OBJECT)
+    monkeypatch.setattr(fragments, "FRAGMENT_SIZE", FRAGMENT)
 
 
 def onedrive_definition(**settings: str | Secret | None) -> StorageDefinition:

@@ -10,9 +10,9 @@ from functools import cache
 import pytest
 
 from model import Secret
-from storages.s3 import S3Storage
-from storages.s3_client import S3Client
-from storages.s3_parts import PartPlan
+from storages.s3.client import S3Client
+from storages.s3.parts import PartPlan
+from storages.s3.storage import S3Storage
 from storages.workplace import Patience, Workplace
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_servers import S3Server, moto_server, rclone_server

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from errors import IntegrityError, ObjectNotFoundError, StorageError
 from model import StoredObject
-from storages.s3_checksums import Checksum
-from storages.s3_client import Answer, S3Client
-from storages.s3_parts import Part
+from storages.s3.checksums import Checksum
+from storages.s3.client import Answer, S3Client
+from storages.s3.parts import Part
 from storages.workplace import Workplace
 from utils import utc_now
 

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from errors import ObjectExistsError, ObjectNotFoundError, StorageError
-from storages.onedrive_errors import drive_refused
-from storages.onedrive_graph import Graph
-from storages.onedrive_names import quoted
+from storages.onedrive.errors import drive_refused
+from storages.onedrive.graph import Graph
+from storages.onedrive.names import quoted
 
 _GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _USER = re.compile(rf"[^@/:,\s]+@[^@/:,\s]+|{_GUID}")

@@ -12,7 +12,7 @@ from errors import (
     StorageError,
     StorageFullError,
 )
-from storages.onedrive_http import Answer
+from storages.onedrive.http import Answer
 from utils import format_duration, redact, utc_now
 
 # The Kerberos-like five minutes that Microsoft's services allow clocks to differ.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errors import StorageError, StorageUnavailableError
-from storages.s3_errors import Place
+from storages.s3.errors import Place
 from utils import redact
 
 

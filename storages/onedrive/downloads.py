@@ -8,8 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from errors import ObjectNotFoundError, StorageUnavailableError
-from storages.onedrive_drive import Drive, Item
-from storages.onedrive_http import OneDriveHttp, StreamedAnswer
+from storages.onedrive.drive import Drive, Item
+from storages.onedrive.http import OneDriveHttp, StreamedAnswer
 
 _ADDRESS_HAS_EXPIRED = frozenset({401, 403, 404, 410})
 

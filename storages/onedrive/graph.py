@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from errors import StorageError, StorageUnavailableError
-from storages.onedrive_errors import graph_refused
-from storages.onedrive_http import Answer, OneDriveHttp
-from storages.onedrive_sign_in import SignIn
+from storages.onedrive.errors import graph_refused
+from storages.onedrive.http import Answer, OneDriveHttp
+from storages.onedrive.sign_in import SignIn
 
 
 class Graph:

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from errors import StorageError, StorageUnavailableError
-from storages.onedrive_errors import clock_hint, sign_in_refused
-from storages.onedrive_http import Answer, OneDriveHttp
+from storages.onedrive.errors import clock_hint, sign_in_refused
+from storages.onedrive.http import Answer, OneDriveHttp
 from utils import remember_secret
 
 

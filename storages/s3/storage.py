@@ -1,7 +1,7 @@
 """A bucket of Amazon S3, or of a service that speaks its protocol, as a storage.
 
-Where things are: requests and boto3 in ``s3_client``, what refusals mean in ``s3_errors``, what settings ask for in
-``s3_options``, checksums in ``s3_checksums``; uploads in ``s3_single`` and ``s3_multipart``, over ``s3_new_object``.
+Where things are: requests and boto3 in ``client``, what refusals mean in ``errors``, what settings ask for in
+``options``, checksums in ``checksums``; uploads in ``single`` and ``multipart``, over ``new_object``.
 
 Keys are never overwritten: the request that publishes an object carries ``If-None-Match: *``, which Amazon, MinIO and
 others hold to, also between writers that publish at the same moment. A service that ignores it (``rclone serve s3``)
@@ -21,13 +21,13 @@ from pathlib import Path
 
 from errors import ObjectNotFoundError, StorageError
 from model import StorageDefinition, StoredObject
-from storages.s3_checksums import checksum_of
-from storages.s3_client import Answer, S3Client
-from storages.s3_errors import FrozenObjectError, RangeNotSatisfiableError
-from storages.s3_multipart import MultipartUpload, abort_unfinished
-from storages.s3_new_object import NewObject
-from storages.s3_parts import PartBuffers, PartPlan
-from storages.s3_single import put_single
+from storages.s3.checksums import checksum_of
+from storages.s3.client import Answer, S3Client
+from storages.s3.errors import FrozenObjectError, RangeNotSatisfiableError
+from storages.s3.multipart import MultipartUpload, abort_unfinished
+from storages.s3.new_object import NewObject
+from storages.s3.parts import PartBuffers, PartPlan
+from storages.s3.single import put_single
 from storages.storage import check_key, is_key
 from storages.workplace import Workplace
 

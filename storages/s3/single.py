@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from errors import ObjectExistsError, StorageUnavailableError
 from model import StoredObject
-from storages.s3_checksums import Checksum, Digest
-from storages.s3_new_object import NewObject, PartBody, repeat_altered
-from storages.s3_parts import Part
+from storages.s3.checksums import Checksum, Digest
+from storages.s3.new_object import NewObject, PartBody, repeat_altered
+from storages.s3.parts import Part
 
 
 def put_single(new: NewObject, part: Part, checksum: Checksum) -> StoredObject:

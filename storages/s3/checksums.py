@@ -24,8 +24,8 @@ from typing import Any, Protocol
 
 from isal.isal_zlib import crc32, crc32_combine
 
-from storages.s3_options import S3Options
-from storages.s3_parts import Part
+from storages.s3.options import S3Options
+from storages.s3.parts import Part
 
 _MD5_OF_A_BODY = re.compile(r"[0-9a-f]{32}")
 _MD5_OF_PARTS = re.compile(r"[0-9a-f]{32}-[0-9]+")

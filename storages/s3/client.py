@@ -2,7 +2,7 @@
 
 Its own repetitions are off, because ``storages.workplace`` decides what is tried again, and its own checksums are
 taken only where a request must have one: the default ones of 2025 broke many compatible services
-(https://github.com/boto/boto3/issues/4435), and ``storages.s3_checksums`` sends what each service understands.
+(https://github.com/boto/boto3/issues/4435), and ``storages.s3.checksums`` sends what each service understands.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 from errors import ObjectNotFoundError, StorageError, StorageUnavailableError
 from model import StorageDefinition
-from storages.s3_errors import NotImplementedByServiceError, Place, Refusal, object_exists, storage_error
-from storages.s3_options import S3Options, s3_options
+from storages.s3.errors import NotImplementedByServiceError, Place, Refusal, object_exists, storage_error
+from storages.s3.options import S3Options, s3_options
 from storages.settings import setting
 from utils import redact, utc_now
 
@@ -170,7 +170,7 @@ class S3Client:
             return error
         if isinstance(error, ClientError):
             return storage_error(self.place, _refusal(operation, key, error.response))
-        from storages.s3_connection_errors import connection_error
+        from storages.s3.connection_errors import connection_error
 
         return connection_error(self.place, error)
 

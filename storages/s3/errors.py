@@ -19,7 +19,7 @@ from errors import (
     StorageFullError,
     StorageUnavailableError,
 )
-from storages.s3_options import S3Options
+from storages.s3.options import S3Options
 from utils import redact, utc_now
 
 

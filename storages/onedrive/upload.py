@@ -6,11 +6,11 @@ https://learn.microsoft.com/en-us/graph/api/driveitem-createuploadsession
 from __future__ import annotations
 
 from errors import ObjectExistsError, StorageError, StorageFullError, StorageUnavailableError
-from storages.onedrive_drive import Drive, Item
-from storages.onedrive_fragments import Fragments
-from storages.onedrive_http import OneDriveHttp
-from storages.onedrive_session_upload import SessionGoneError, SessionUpload, end_session
-from storages.onedrive_sessions import RecordInUseError, SessionRecord, SessionRecords, UploadSession
+from storages.onedrive.drive import Drive, Item
+from storages.onedrive.fragments import Fragments
+from storages.onedrive.http import OneDriveHttp
+from storages.onedrive.session_upload import SessionGoneError, SessionUpload, end_session
+from storages.onedrive.sessions import RecordInUseError, SessionRecord, SessionRecords, UploadSession
 from storages.storage import KnownContent
 from storages.workplace import Workplace
 from utils import format_size

@@ -18,15 +18,15 @@ from pathlib import Path
 
 from errors import IntegrityError
 from model import StorageDefinition, StoredObject
-from storages.onedrive_downloads import Downloads, find_file
-from storages.onedrive_drive import Drive, Item, open_drive
-from storages.onedrive_graph import Graph
-from storages.onedrive_http import OneDriveHttp
-from storages.onedrive_names import check_onedrive_key
-from storages.onedrive_session_upload import end_session
-from storages.onedrive_sessions import SessionRecords
-from storages.onedrive_sign_in import CLOUDS, App, SignIn
-from storages.onedrive_upload import Upload
+from storages.onedrive.downloads import Downloads, find_file
+from storages.onedrive.drive import Drive, Item, open_drive
+from storages.onedrive.graph import Graph
+from storages.onedrive.http import OneDriveHttp
+from storages.onedrive.names import check_onedrive_key
+from storages.onedrive.session_upload import end_session
+from storages.onedrive.sessions import SessionRecords
+from storages.onedrive.sign_in import CLOUDS, App, SignIn
+from storages.onedrive.upload import Upload
 from storages.retrying import RetryingStorage
 from storages.settings import is_yes, required_setting, setting
 from storages.storage import KnownContent

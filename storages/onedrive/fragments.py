@@ -9,7 +9,7 @@ from typing import Self
 from isal.isal_zlib import crc32
 
 from errors import IntegrityError
-from storages.quick_xor_hash import QuickXorHash
+from storages.onedrive.quick_xor_hash import QuickXorHash
 from storages.storage import KnownContent
 
 # A multiple of 320 KiB, as every fragment but the last must be; Microsoft recommends 5 to 10 MiB.

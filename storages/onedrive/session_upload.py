@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from errors import StorageError, StorageUnavailableError
-from storages.onedrive_drive import Item, item_from_json
-from storages.onedrive_errors import error_codes, graph_refused
-from storages.onedrive_fragments import Fragments
-from storages.onedrive_http import Answer, OneDriveHttp
-from storages.onedrive_sessions import SessionRecord, UploadSession
+from storages.onedrive.drive import Item, item_from_json
+from storages.onedrive.errors import error_codes, graph_refused
+from storages.onedrive.fragments import Fragments
+from storages.onedrive.http import Answer, OneDriveHttp
+from storages.onedrive.sessions import SessionRecord, UploadSession
 from storages.workplace import Workplace
 
 # The service may put the whole file together before it answers the last fragment.

@@ -15,11 +15,11 @@ from urllib.parse import unquote_plus
 
 from errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, StorageError, StorageUnavailableError
 from model import StoredObject
-from storages.s3_checksums import Checksum, Digest
-from storages.s3_client import Answer, S3Client, time_of
-from storages.s3_errors import NoSuchUploadError, NotImplementedByServiceError
-from storages.s3_new_object import NewObject, PartBody, repeat_altered
-from storages.s3_parts import MOST_PARTS, Part, PartBuffers, PartPlan
+from storages.s3.checksums import Checksum, Digest
+from storages.s3.client import Answer, S3Client, time_of
+from storages.s3.errors import NoSuchUploadError, NotImplementedByServiceError
+from storages.s3.new_object import NewObject, PartBody, repeat_altered
+from storages.s3.parts import MOST_PARTS, Part, PartBuffers, PartPlan
 from storages.workplace import Workplace
 
 # How long it takes at most until a cancelled run is noticed while parts are under way, in seconds.
