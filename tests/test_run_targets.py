@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.four_targets import NAMES, PATH, Places, places
 from tests.support.holdfast import BACKUP_ID
 from tests.support.onedrive_storage import emulator, emulator_process
@@ -118,6 +119,36 @@ def test_onedrive_that_is_full_at_any_time_stops_no_other(places: Places, source
     assert [copy["storage"] for copy in run["copies"] if copy["status"] == "failed"] == ["ONEDRIVE"]
     assert places.left_over() == []
     assert places.copies("ONEDRIVE") == []
+
+
+def test_a_download_that_is_altered_on_its_way_is_found(places: Places) -> None:
+    make_tree(places.source / "tree", files=5)
+    with FaultProxy(places.s3.endpoint_url) as proxy:
+        places.configure("OFFSITE", changes={"OFFSITE": {"ENDPOINT_URL": proxy.url}})
+        assert places.run("backup.py", BACKUP_ID).returncode == 0
+        proxy.settle()
+        assert places.run("restore.py", "verify", BACKUP_ID).returncode == 0
+        objects = [
+            number
+            for number, request in enumerate(proxy.requests, start=1)
+            if request.method == "GET" and "list-type" not in request.target
+        ]
+        assert len(objects) >= 3, "the manifest, the index and the archive are read"
+        for number in objects:
+            proxy.settle()
+            proxy.plan(Fault.ALTERED_ANSWER, number)
+            verified = places.run("restore.py", "verify", BACKUP_ID)
+            assert verified.returncode == 1, (number, verified.stdout)
+
+
+def test_a_download_from_onedrive_that_is_altered_on_its_way_is_found(places: Places) -> None:
+    make_tree(places.source / "tree", files=5)
+    places.configure("ONEDRIVE")
+    assert places.run("backup.py", BACKUP_ID).returncode == 0
+    for number in (1, 2, 3):
+        places.emulator.plan("corrupted_answer", "download.content", number)
+        verified = places.run("restore.py", "verify", BACKUP_ID)
+        assert verified.returncode == 1, (number, verified.stdout)
 
 
 def test_no_secret_of_any_target_is_written_or_said(places: Places, source: Path) -> None:

@@ -1,4 +1,4 @@
-"""Loopback proxies that stand before a server: one that plans faults in HTTP, one that delays bytes of any protocol.
+"""A loopback proxy that stands before a server and plans faults in HTTP.
 
 A fault is planned for the n-th request from now on, and may last for several. ``settle``, which the end of the context
 calls too, asserts that each plan was met, and forgets them. The signature of S3 covers the Host header, which is handed
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import enum
 import http.client
-import queue
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -230,61 +228,3 @@ def _content(fault: Fault) -> tuple[dict[str, str], bytes]:
 def _altered(content: bytes) -> bytes:
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
-class DelayingProxy:
-    """Bytes of any protocol reach the other side half a round trip later; their number per second is not limited."""
-
-    def __init__(self, target: tuple[str, int], round_trip: float) -> None:
-        self._target = target
-        self._delay = round_trip / 2
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = []
-        self.port = int(self._listener.getsockname()[1])
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._sockets:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            self._sockets += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-                threading.Thread(target=self._receive, args=(source, waiting), daemon=True).start()
-                threading.Thread(target=self._send, args=(sink, waiting), daemon=True).start()
-
-    def _receive(self, source: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
-        while True:
-            try:
-                data = source.recv(1 << 18)
-            except OSError:
-                data = b""
-            waiting.put((time.monotonic() + self._delay, data))
-            if not data:
-                return
-
-    def _send(self, sink: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
-        while True:
-            due, data = waiting.get()
-            time.sleep(max(0.0, due - time.monotonic()))
-            with suppress(OSError):
-                if not data:
-                    sink.shutdown(socket.SHUT_WR)
-                    return
-                sink.sendall(data)
