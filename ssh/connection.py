@@ -154,6 +154,11 @@ class SshConnection:
 
     def close(self) -> None:
         self._transport.close()
+
+    def abandon(self) -> None:
+        """Have it end by itself. For finalizers, which may run anywhere: ``close`` waits for a thread there."""
+        with suppress(OSError):
+            self._transport.sock.shutdown(socket.SHUT_RDWR)
         if self._jump:
             self._jump.close()
 

@@ -22,7 +22,7 @@ class SftpSessions:
         self._lock = threading.Lock()
         self._server_can_checksum: bool | None = None
         # Nobody says when a storage is no longer used, and the thread of an open connection would keep it for ever.
-        weakref.finalize(self, _close_all, self._idle)
+        weakref.finalize(self, _abandon_all, self._idle)
 
     def take(self) -> SftpSession:
         """A session that nobody else uses until it is given back, or closed."""
@@ -64,6 +64,6 @@ class SftpSessions:
         return self._server_can_checksum
 
 
-def _close_all(sessions: list[SftpSession]) -> None:
+def _abandon_all(sessions: list[SftpSession]) -> None:
     for session in sessions:
-        session.close()
+        session.connection.abandon()
