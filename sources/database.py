@@ -19,7 +19,8 @@ class Preflight:
     """What is known before the first byte is dumped.
 
     ``size`` is an estimate of all dumps in bytes, for the progress. ``description`` becomes the member
-    ``databases.json``: ``engine``, ``server_version``, and ``databases``, each with its ``name`` and ``member``.
+    ``databases.json``: ``engine``, ``server_version``, ``databases``, each with its ``name`` and ``member``, and where
+    the engine has such ``accounts``, the member that holds its roles or users.
     """
 
     size: int
@@ -50,6 +51,12 @@ class Database(Protocol):
         ``original`` is its entry in ``databases.json``: the owner, the encoding and what else the dump does not hold.
         Raises RestoreError where the database exists already and ``replace`` is false, and where anything fails: then
         what was made is removed, and with ``replace`` the old database is what it was. What ``chunks`` raises passes.
+        """
+
+    def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
+        """Make the roles or users of the member ``accounts`` that are missing; those that are there stay as they are.
+
+        The answer names those that were made. Raises RestoreError.
         """
 
 

@@ -93,6 +93,11 @@ class PostgresDatabase:
 
         PostgresRestore(self._source, self._host).restore(chunks, name, original, replace=replace)
 
+    def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
+        from sources.postgres_restore import PostgresRestore
+
+        return PostgresRestore(self._source, self._host).restore_accounts(chunks)
+
     def _inspect(self) -> _Found:
         client = newest_client(self._host)
         server = Server(self._source, self._host, client)
@@ -193,6 +198,7 @@ class _Found:
             description={
                 "format": 1,
                 "engine": "postgres",
+                "accounts": GLOBALS_PATH.decode(),
                 "server_version": self.server_version,
                 "client_version": ".".join(map(str, self.client.version)),
                 "databases": [_described(name, found) for name, found in self.descriptions.items()],

@@ -11,7 +11,12 @@ from errors import HostError, RestoreError, SourceError
 from hosts.command import Command, CommandHost
 from model import DatabaseSource
 from sources.postgres_client import Server, database_option, environment_of, identifier, literal, newest_client
+from sources.postgres_globals import statements_for
 from sources.programs import output_of_fed
+
+_ROLES_AND_TABLESPACES = """SELECT json_build_object(
+    'roles', (SELECT json_agg(rolname) FROM pg_roles),
+    'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace))"""
 
 
 class PostgresRestore:
@@ -45,6 +50,31 @@ class PostgresRestore:
                 raise
         except HostError as error:
             raise RestoreError(f"The database {identifier(name)} was not restored. {error}") from error
+
+    def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
+        """See ``sources.database.Database.restore_accounts``. Roles are made all or none, then the tablespaces."""
+        text = b"".join(chunks).decode("utf-8", "surrogateescape")
+        maintenance = self._server.maintenance_database()
+        names = self._server.ask(maintenance, _ROLES_AND_TABLESPACES)
+        for_roles, for_tablespaces, new_roles = statements_for(text, names["roles"], names["tablespaces"])
+        try:
+            self._run_text(maintenance, for_roles, "--single-transaction")
+            self._run_text(maintenance, for_tablespaces)
+        except HostError as error:
+            raise RestoreError(f"The roles and tablespaces were not all restored. {error}") from error
+        return new_roles
+
+    def _run_text(self, database: str, statements: Iterable[str], *options: str) -> None:
+        """Through standard input, because there are passwords among them."""
+        argv = (
+            self._client.program("psql"),
+            *("--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", *options),
+            database_option(database),
+        )
+        environment = {**environment_of(self._source), "PGCLIENTENCODING": "UTF8"}
+        text = "\n".join(["SET standard_conforming_strings = on;", *statements, ""])
+        chunk = text.encode("utf-8", "surrogateescape")
+        output_of_fed(self._host, Command(argv, environment), [chunk])
 
     def _exists(self, name: str) -> bool:
         return any(database["name"] == name for database in self._server.databases())

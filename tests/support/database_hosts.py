@@ -18,6 +18,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self._host = LocalCommandHost()
+        self._host.name = self.name
 
     def start(self, command: Command, *, feeds_input: bool = False) -> RunningCommand:
         return self._host.start(command, feeds_input=feeds_input)
