@@ -20,7 +20,7 @@ from archives.zip_writer import ZipWriter
 from errors import SourceError
 from model import Archive, Backup, Copy, Note, OnProgress, RunStatus
 from operations.delivery import Delivered
-from operations.distribution import Distribution
+from operations.distribution import Distribution, on_all
 from operations.how_to_restore import how_to_restore
 from operations.layout import object_name
 from operations.spooled_copy import SpooledCopy
@@ -66,8 +66,7 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnPr
     """
     file_source(attempt.backup)
     copies = open_targets(attempt.backup, attempt.started, attempt.workplace)
-    for copy in copies:
-        copy.clean_up(attempt.unfinished_runs)
+    on_all(copies, lambda copy: copy.clean_up(attempt.unfinished_runs), attempt.workplace)
     require_one(copies)
     contents = _Contents(on_note)
     spooled = SpooledCopy.of_run(attempt.state_directory, attempt.backup.id, attempt.started, attempt.expected_size)

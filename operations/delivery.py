@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from errors import HoldfastError
 from model import StoredObject
+
+_Result = TypeVar("_Result")
 
 # Chunks are up to 1 MiB, so this is what a target may lag behind the others, in MiB.
 _QUEUE_LENGTH = 8
@@ -19,10 +23,6 @@ _PATIENCE_SECONDS = 0.2
 
 Put = Callable[[Iterable[bytes]], StoredObject]
 """Stores what it is given under a key of one target; see ``storages.storage.Storage.put``."""
-
-
-Action = Callable[[], StoredObject]
-"""Stores something that needs no stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,37 @@ def deliver(chunks: Iterable[bytes], puts: Iterable[Put], cancelled: threading.E
     senders = [_Sender(put) for put in puts]
     digest = hashlib.sha256()
     size = 0
-    try:
-        for sender in senders:
-            sender.start()
+    with _working(senders, cancelled):
         for chunk in chunks:
             digest.update(chunk)
             size += len(chunk)
             takers = [sender for sender in senders if sender.send(chunk)]
             if not takers:
                 break
+    return Delivered(size, digest.hexdigest(), tuple(sender.result for sender in senders))
+
+
+def side_by_side(
+    actions: Iterable[Callable[[], _Result]], cancelled: threading.Event
+) -> tuple[_Result | HoldfastError, ...]:
+    """What each action, in a thread of its own, returned or raised. ``cancelled`` as for :func:`deliver`."""
+    senders = [_Sender(_without_chunks(action)) for action in actions]
+    with _working(senders, cancelled):
+        pass
+    return tuple(sender.result for sender in senders)
+
+
+def _without_chunks(action: Callable[[], _Result]) -> Callable[[Iterable[bytes]], _Result]:
+    return lambda _: action()
+
+
+@contextmanager
+def _working(senders: Sequence[_Sender[_Result]], cancelled: threading.Event | None) -> Iterator[None]:
+    """Their threads run within the block, and have ended behind it."""
+    try:
+        for sender in senders:
+            sender.start()
+        yield
         for sender in senders:
             sender.end()
         for sender in senders:
@@ -69,26 +91,15 @@ def deliver(chunks: Iterable[bytes], puts: Iterable[Put], cancelled: threading.E
         for sender in senders:
             sender.join()
         raise
-    return Delivered(size, digest.hexdigest(), tuple(sender.result for sender in senders))
 
 
-def side_by_side(actions: Iterable[Action], cancelled: threading.Event) -> tuple[StoredObject | HoldfastError, ...]:
-    """What each action, in a thread of its own, returned or raised. ``cancelled`` as for :func:`deliver`."""
-    puts = [_ignoring_chunks(action) for action in actions]
-    return deliver((), puts, cancelled).results
-
-
-def _ignoring_chunks(action: Action) -> Put:
-    return lambda _: action()
-
-
-class _Sender:
+class _Sender(Generic[_Result]):
     """One target's thread and its bounded queue."""
 
-    def __init__(self, put: Put) -> None:
+    def __init__(self, put: Callable[[Iterable[bytes]], _Result]) -> None:
         self._put = put
         self._queue: queue.Queue[bytes | _AbortedError | None] = queue.Queue(_QUEUE_LENGTH)
-        self._result: StoredObject | HoldfastError | None = None
+        self._result: _Result | HoldfastError = HoldfastError("The target was not finished.")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
@@ -96,9 +107,9 @@ class _Sender:
         self._thread.start()
 
     @property
-    def result(self) -> StoredObject | HoldfastError:
+    def result(self) -> _Result | HoldfastError:
         """What ``put`` returned or raised, once the thread has ended."""
-        return self._result or HoldfastError("The target was not finished.")
+        return self._result
 
     def send(self, chunk: bytes) -> bool:
         """Hand on one chunk, waiting for room; False where the target has failed and takes no more."""

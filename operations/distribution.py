@@ -55,8 +55,13 @@ class Distribution:
 
         Raises HoldfastError with every target's error where none is left.
         """
+        # One after the other, in this thread: a signal then ends it before the next manifest is written, not after.
         for copy in self._streaming:
-            copy.finish(manifest.encode(), how_to_restore)
+            if copy.error is None:
+                try:
+                    copy.finish(manifest.encode(), how_to_restore)
+                except HoldfastError as error:
+                    copy.error = error
         if any(copy.error is None for copy in self._waiting):
             self._complete_spooled(manifest)
             upload_from_spool(self._waiting, self._spooled, how_to_restore, self._workplace, self._on_upload)
@@ -85,6 +90,14 @@ class Distribution:
                 copy.error = copy.error or error
 
 
+def on_all(copies: Iterable[TargetCopy], action: Callable[[TargetCopy], None], workplace: Workplace) -> None:
+    """Do it on each target that has not failed, all at once: a far one costs round trips. Failures are kept there."""
+    working = [copy for copy in copies if copy.error is None]
+    results = side_by_side([partial(action, copy) for copy in working], workplace.cancelled)
+    for copy, result in zip(working, results, strict=True):
+        copy.error = result if isinstance(result, HoldfastError) else None
+
+
 def upload_from_spool(
     copies: Iterable[TargetCopy],
     spooled: SpooledCopy,
@@ -92,11 +105,8 @@ def upload_from_spool(
     workplace: Workplace,
     on_upload: OnUpload,
 ) -> None:
-    """Bring a whole copy from the spool to each target that has not failed. A failure is kept in ``error``."""
-    waiting = [copy for copy in copies if copy.error is None]
-    actions = [partial(copy.receive, spooled, how_to_restore, on_upload) for copy in waiting]
-    for copy, result in zip(waiting, side_by_side(actions, workplace.cancelled), strict=True):
-        copy.error = result if isinstance(result, HoldfastError) else None
+    """Bring a whole copy from the spool to each target that has not failed."""
+    on_all(copies, lambda copy: copy.receive(spooled, how_to_restore, on_upload), workplace)
 
 
 def _error(copy: TargetCopy, delivered: Delivered, result: StoredObject | HoldfastError) -> HoldfastError | None:

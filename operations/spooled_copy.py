@@ -15,7 +15,7 @@ from archives.manifest import FilePart, Manifest
 from errors import DamagedArchiveError, StorageError
 from model import StoredObject
 from operations.layout import CopyKeys, copy_keys, copy_of_manifest
-from storages.spool import MemoryContent, SpooledFile, spool
+from storages.spool import SpooledFile, spool
 from utils import utc_now
 
 
@@ -54,8 +54,9 @@ class SpooledCopy:
         """The index, open for reading. Raises StorageError."""
         return self._open(self.keys.index, self._whole.index)
 
-    def manifest_content(self) -> MemoryContent:
-        return MemoryContent(self._whole.encode())
+    def encoded_manifest(self) -> bytes:
+        """What its manifest says, as it is written to a target."""
+        return self._whole.encode()
 
     def remove(self) -> None:
         """Remove its files. What cannot be removed now is removed by the next run."""

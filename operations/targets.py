@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
-from model import Backup, Copy, RunStatus, StorageDefinition, StoredObject, Target
+from model import Backup, Copy, RunStatus, StorageDefinition, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
 from operations.spooled_copy import SpooledCopy
 from storages.bandwidth import Bandwidth
@@ -44,21 +44,16 @@ class TargetCopy:
             self.error = error
 
     def clean_up(self, unfinished_runs: Iterable[datetime]) -> None:
-        """Remove what earlier runs that were not finished (they began at these times) left there.
+        """Remove what earlier runs that were not finished (they began at these times) left there. Raises HoldfastError.
 
-        The caller holds the backup's lock. A failure is kept in ``error``.
+        The caller holds the backup's lock.
         """
-        if self.error is not None:
-            return
-        try:
-            self.storage.clean_up(self._folder)
-            present = {stored.key for stored in self.storage.list(self._folder)}
-            for started in unfinished_runs:
-                keys = copy_keys(self.target.path, self._backup_id, started)
-                if present.intersection((keys.archive, keys.index)):
-                    self._discard(keys)
-        except HoldfastError as error:
-            self.error = error
+        self.storage.clean_up(self._folder)
+        present = {stored.key for stored in self.storage.list(self._folder)}
+        for started in unfinished_runs:
+            keys = copy_keys(self.target.path, self._backup_id, started)
+            if present.intersection((keys.archive, keys.index)):
+                self._discard(keys)
 
     @property
     def storage(self) -> Storage:
@@ -82,15 +77,16 @@ class TargetCopy:
         return True
 
     def finish(self, manifest: bytes, how_to_restore: bytes) -> None:
-        """Put the text beside the archives, and the manifest last of all: from then on the copy counts."""
-        if self.error is not None:
-            return
-        try:
-            self._put_manifest(manifest, how_to_restore)
-        except HoldfastError as error:
-            self.error = error
+        """Put the text beside the archives, and the manifest last of all: from then on the copy counts.
 
-    def receive(self, spooled: SpooledCopy, how_to_restore: bytes, on_upload: OnUpload) -> StoredObject:
+        Raises HoldfastError.
+        """
+        with suppress(ObjectExistsError):
+            self.storage.put(self._folder + HOW_TO_RESTORE, [how_to_restore])
+        self.storage.put(self.keys.manifest, [manifest])
+        self._finished = True
+
+    def receive(self, spooled: SpooledCopy, how_to_restore: bytes, on_upload: OnUpload) -> None:
         """Take over a whole copy from the spool: archive, index, and the manifest last. Raises HoldfastError.
 
         Where an earlier process was killed on the way, it goes on with what is missing.
@@ -100,7 +96,7 @@ class TargetCopy:
             self._put_where_missing(self.keys.archive, watched)
         with spooled.index() as index:
             self._put_where_missing(self.keys.index, index)
-        return self._put_manifest(spooled.manifest_content().read(0, 1 << 30), how_to_restore)
+        self.finish(spooled.encoded_manifest(), how_to_restore)
 
     def discard_unfinished(self) -> None:
         """Remove what lies there of a copy that will never be whole. What cannot be removed now is found later."""
@@ -114,13 +110,6 @@ class TargetCopy:
         if self.error is not None or not self._finished:
             return Copy(name, self.keys.archive, RunStatus.FAILED, error=str(self.error or "It was not finished."))
         return Copy(name, self.keys.archive, status, size)
-
-    def _put_manifest(self, manifest: bytes, how_to_restore: bytes) -> StoredObject:
-        with suppress(ObjectExistsError):
-            self.storage.put(self._folder + HOW_TO_RESTORE, [how_to_restore])
-        stored = self.storage.put(self.keys.manifest, [manifest])
-        self._finished = True
-        return stored
 
     def _put_where_missing(self, key: str, content: KnownContent) -> None:
         """An object that is visible is whole (that is the contract of ``put``), so its size says which one it is."""

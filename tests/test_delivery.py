@@ -15,7 +15,7 @@ import pytest
 from errors import HoldfastError, InterruptedRun, StorageError, StorageFullError
 from model import StorageDefinition, StorageType, StoredObject, Target
 from operations.delivery import Delivered, Put, deliver
-from operations.distribution import Distribution
+from operations.distribution import Distribution, on_all
 from operations.layout import CopyKeys
 from operations.spooled_copy import SpooledCopy
 from operations.targets import TargetCopy
@@ -299,8 +299,24 @@ def test_a_copy_without_its_manifest_is_removed_and_one_with_it_stays(
     deliver_to(copies, [b"index"], lambda keys: keys.index)
     copies[0].finish(b"{}", b"how to")
     copies[1].error = StorageError("it failed before its manifest was written")
-    copies[1].finish(b"{}", b"how to")
+    on_all(copies[1:], lambda copy: copy.finish(b"{}", b"how to"), Workplace())
     for copy in copies:
         copy.discard_unfinished()
     assert len(list(copies[0].storage.list(""))) == 4
     assert list(copies[1].storage.list("")) == []
+
+
+def test_a_failure_on_one_of_all_targets_is_kept_there(open_copies: Callable[[int], list[TargetCopy]]) -> None:
+    copies = open_copies(3)
+    copies[0].error = before = StorageError("it failed before")
+    done: list[TargetCopy] = []
+
+    def act(copy: TargetCopy) -> None:
+        if copy is copies[1]:
+            raise ZeroDivisionError("a bug")
+        done.append(copy)
+
+    on_all(copies, act, Workplace())
+    assert done == [copies[2]]
+    assert (copies[0].error, copies[2].error) == (before, None)
+    assert "ZeroDivisionError: a bug" in str(copies[1].error)
