@@ -100,16 +100,33 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SshHost:
+    """A server, as ``SSH`` says it. ``host_key`` is a fingerprint or a public key; ``jump`` is on the way to it."""
+
     username: str | None
     address: str
     port: int = 22
     key_file: str | None = None
     password: Secret | None = None
+    key_passphrase: Secret | None = None
+    host_key: str | None = None
+    known_hosts_file: str | None = None
+    jump: SshHost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DockerContainer:
-    container_name: str
+    """A container, by the first of these that is given: its name, Compose service, label, or a volume that it uses.
+
+    ``label`` is ``name`` or ``name=value``. ``docker_host`` is the URL of Docker, where it is not the usual one; with
+    an SSH host it is as seen from there.
+    """
+
+    container_name: str = ""
+    compose_service: str | None = None
+    compose_project: str | None = None
+    label: str | None = None
+    volume: str | None = None
+    docker_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

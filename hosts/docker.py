@@ -1,0 +1,277 @@
+"""Programs in a Docker container, by its API: at a local socket, at DOCKER_HOST, or on another host (a bridge to it).
+
+Each program is an ``exec`` of the launcher in ``remote_shell``, so ``docker inspect`` of it shows that constant script
+and no environment, argument or secret. There is never a terminal, and no time-out on a silent stream: the state of the
+container is looked at instead (docker-py#2097). The output ends well only with an exit status of 0 (docker-py#1989).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from errors import HostError
+from hosts.command import Command, CommandHost
+from hosts.docker_bridge import DockerBridge
+from hosts.docker_containers import Found, chosen, described
+from hosts.docker_stream import BrokenStreamError, DockerStream
+from hosts.outcome import ErrorOutput
+from hosts.remote_command import RemoteCommand
+from hosts.remote_shell import LAUNCHER_ARGV, ending_input
+from model import DockerContainer
+from utils import redact
+
+if TYPE_CHECKING:
+    import socket
+
+_USUAL_DOCKER = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerDeadlines:
+    """In seconds: for each answer of Docker's API, for an exit status after the end of the output, and after how much
+    silence of a program the state of its container is looked at."""
+
+    answer: float = 60.0
+    exit_status: float = 10.0
+    quiet: float = 30.0
+
+
+class DockerCommandHost:
+    """A container. See ``hosts.command.CommandHost`` for the contract.
+
+    ``outer`` is the host that Docker runs on, where that is not this machine. The container is looked up for each
+    program, as it may have been made anew.
+    """
+
+    def __init__(
+        self, container: DockerContainer, outer: CommandHost | None = None, deadlines: DockerDeadlines | None = None
+    ) -> None:
+        self._place = f" on {outer.name}" if outer else ""
+        self.name = described(container) + self._place
+        self._container = container
+        self._outer = outer
+        self._deadlines = deadlines or DockerDeadlines()
+        self._docker: _Docker | None = None
+
+    def start(self, command: Command, *, feeds_input: bool = False) -> RemoteCommand:
+        docker = self._connected()
+        found = chosen(self._container, docker.containers(), self._place)
+        return RemoteCommand(
+            command,
+            self.name,
+            lambda error_output: _DockerWire(docker, found, self.name, error_output),
+            lambda group: docker.end_group(found, group),
+            feeds_input=feeds_input,
+        )
+
+    def close(self) -> None:
+        if self._docker:
+            self._docker.close()
+        elif self._outer:
+            self._outer.close()
+        self._docker = None
+
+    def _connected(self) -> _Docker:
+        if self._docker is None:
+            self._docker = _Docker(self._container.docker_host, self._outer, self._deadlines)
+        return self._docker
+
+
+class _Docker:
+    """One Docker and its API. Methods raise HostError."""
+
+    def __init__(self, url: str | None, outer: CommandHost | None, deadlines: DockerDeadlines) -> None:
+        self.deadlines = deadlines
+        self._bridge = DockerBridge(outer, url) if outer else None
+        try:
+            self._name, self.api = self._api(url)
+        except BaseException:
+            self.close()
+            raise
+
+    def containers(self) -> list[dict[str, Any]]:
+        """All of them, as GET /containers/json tells."""
+        with self.translated():
+            listed: list[dict[str, Any]] = self.api.containers(all=True)
+            return listed
+
+    def start(self, found: Found, *, listens: bool = True) -> tuple[str, socket.socket]:
+        """An exec of the launcher, and the connection to it."""
+        with self.translated():
+            created = self.api.exec_create(
+                found.identity, list(LAUNCHER_ARGV), stdin=True, stdout=listens, stderr=listens, tty=False
+            )
+            answered = self.api.exec_start(created["Id"], socket=True)
+        # The SDK wraps a Unix or TCP socket, and the wrapper knows no half close; a TLS socket it hands out as it is.
+        connection: socket.socket = getattr(answered, "_sock", answered)
+        connection.settimeout(self.deadlines.quiet)
+        return created["Id"], connection
+
+    def end_group(self, found: Found, group: int) -> None:
+        """End a group of processes in the container."""
+        with suppress(HostError, OSError):  # the container, or Docker, has ended meanwhile
+            _, connection = self.start(found, listens=False)
+            with connection:
+                connection.sendall(ending_input(group))
+
+    def exit_status(self, identity: str) -> int | None:
+        """That of an exec whose output has ended; None where Docker does not tell it in time, or the way to it broke.
+
+        Docker may notice the end of a program some time after that of its output.
+        """
+        deadline = time.monotonic() + self.deadlines.exit_status
+        while self.bridge_failure is None:
+            try:
+                with self.translated():
+                    state = self.api.exec_inspect(identity)
+            except HostError:
+                return None
+            if not state["Running"]:
+                status: int | None = state["ExitCode"]
+                return status
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.01)
+        return None
+
+    def check_alive(self, found: Found, name: str) -> None:
+        """Raise HostError unless the container runs."""
+        with self.translated():
+            state = self.api.inspect_container(found.identity)["State"]
+        if state.get("Paused"):
+            raise HostError(f"{name} was paused while a program ran. Let it go on with: docker unpause {found.name}")
+        if not state.get("Running"):
+            raise HostError(f"{name} {_stopped(state)}.")
+
+    @property
+    def bridge_failure(self) -> HostError | None:
+        return self._bridge.failure if self._bridge else None
+
+    def why_cut(self, found: Found) -> str:
+        """The predicate of a program whose exit status is not known."""
+        if self.bridge_failure:
+            return f"was cut off: {self.bridge_failure}"
+        try:
+            with self.translated():
+                state = self.api.inspect_container(found.identity)["State"]
+        except HostError as error:
+            return f"was cut off: {error}"
+        if state.get("Running"):
+            return "was cut off: Docker ended its output and told no exit status"
+        return f"was cut off: the container {_stopped(state)}"
+
+    def close(self) -> None:
+        if api := getattr(self, "api", None):
+            api.close()
+        if self._bridge:
+            self._bridge.close()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what the SDK raises into HostError."""
+        import docker  # type: ignore[import-untyped]
+
+        try:
+            yield
+        except docker.errors.APIError as error:
+            said = redact(str(error.explanation or error))
+            raise HostError(f"Docker ({self._name}) refused what was asked of it: {said}") from error
+        except (docker.errors.DockerException, OSError) as error:  # what `requests` raises are OSErrors
+            raise self.bridge_failure or HostError(_unreachable(self._name, error, self.deadlines)) from error
+
+    def _api(self, url: str | None) -> tuple[str, Any]:
+        """The address for messages, and docker.APIClient, whose types nobody has written down."""
+        import docker  # type: ignore[import-untyped]
+        import docker.utils
+
+        environment = dict(os.environ)
+        if self._bridge:
+            environment = {"DOCKER_HOST": self._bridge.url}
+        elif url:
+            environment["DOCKER_HOST"] = url
+        self._name = environment.get("DOCKER_HOST") or _USUAL_DOCKER
+        if self._name.startswith("ssh:"):
+            raise HostError(
+                f"DOCKER_HOST is {self._name}. Name the server under SSH instead, beside DOCKER: then its key is "
+                "checked, and everything else that needs it can use the connection."
+            )
+        if self._bridge:
+            self._name = self._bridge.name
+        with self.translated():
+            arguments = docker.utils.kwargs_from_env(environment)
+            return self._name, docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
+
+
+class _DockerWire:
+    """The exec of one program. See ``hosts.remote_command.Wire``."""
+
+    def __init__(self, docker: _Docker, found: Found, name: str, error_output: ErrorOutput) -> None:
+        self._docker = docker
+        self._found = found
+        self._name = name
+        self._identity, connection = docker.start(found)
+        self._stream = DockerStream(connection, error_output)
+        self._is_broken = False
+
+    def receive(self) -> bytes:
+        while True:
+            try:
+                return self._stream.receive(self._docker.deadlines.quiet)
+            except TimeoutError:
+                self._docker.check_alive(self._found, self._name)
+            except BrokenStreamError:
+                self._is_broken = True
+                return b""
+
+    def send(self, data: bytes) -> bool:
+        try:
+            self._stream.send(data, lambda: self._docker.check_alive(self._found, self._name))
+        except OSError:
+            return False
+        return True
+
+    def finish_input(self) -> None:
+        with suppress(OSError):  # it has ended: its exit status says how
+            self._stream.finish_input()
+
+    def exit_status(self) -> int | None:
+        return None if self._is_broken else self._docker.exit_status(self._identity)
+
+    def why_cut(self) -> str:
+        return self._docker.why_cut(self._found)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _stopped(state: dict[str, Any]) -> str:
+    reason = ", as it needed more memory than it may have" if state.get("OOMKilled") else ""
+    return f"stopped while a program ran in it (exit status {state.get('ExitCode')}){reason}"
+
+
+def _unreachable(name: str, error: BaseException, deadlines: DockerDeadlines) -> str:
+    causes = list(_causes(error))
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return (
+            f"Docker ({name}) does not let this user in: permission denied. Put the user into the group docker (who is "
+            "in it can do everything that root can), or run Holdfast as one who may use Docker."
+        )
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return f"Docker ({name}) did not answer for {deadlines.answer:.0f} s."
+    known = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+    reason = known.strerror if known else redact(str(error))
+    return f"Docker ({name}) cannot be reached: {reason}. Check that it runs (docker ps shows it), and DOCKER_HOST."
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it stands for: urllib3 carries the cause among the arguments."""
+    seen: list[BaseException] = [error]
+    for each in seen:
+        yield each
+        inner = [each.__cause__, each.__context__, *each.args, getattr(each, "reason", None)]
+        seen += [found for found in inner if isinstance(found, BaseException) and found not in seen]
