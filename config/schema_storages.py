@@ -189,7 +189,7 @@ ONEDRIVE_STORAGE = Section(
             "DRIVE",
             scalars.TEXT,
             "The address of the user whose drive it is (`backups@example.com`), the id of a drive (`b!…`), or a site "
-            "site (`example.sharepoint.com:/sites/backups`).",
+            "of SharePoint (`example.sharepoint.com:/sites/backups`).",
             "backups@example.com",
             required=True,
             environment="ONEDRIVE_DRIVE",
