@@ -39,17 +39,18 @@ def running_rclone_sftp(folder: Path, username: str, password: str) -> Iterator[
     command = [RCLONE, "serve", "sftp", str(served), "--addr", f"127.0.0.1:{port}", "--key", str(key)]
     command += ["--user", username, "--pass", password, "--vfs-cache-mode", "full", "--vfs-write-back", "0"]
     command += ["--cache-dir", str(folder / "rclone_cache"), "--config", str(folder / "rclone.conf")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+    log = folder / "rclone.log"
+    with log.open("wb") as output, subprocess.Popen(command, stderr=output) as process:
         try:
-            _wait_for(port, process)
+            _wait_for(port, process, log)
             yield RcloneSftp(port, fingerprint(key), served)
         finally:
             process.kill()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(500):
-        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        assert process.poll() is None, log.read_text()
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
             return
         time.sleep(0.02)
