@@ -66,6 +66,7 @@ class Progress:
             return
         name = str(target)
         if name not in self._uploads:
+            self._bar.update(self._task, completed=self._size, total=self._size, path="")  # all of it is packed
             self._uploads[name] = self._bar.add_task(f"to {target.storage.name}", total=size, files="", path="")
         self._bar.update(self._uploads[name], completed=sent)
 
