@@ -97,7 +97,7 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     binaries = _binaries()
     # Not tmp_path: a socket's name is limited to 107 bytes, and that folder is closed to the user without rights.
     folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
-    user = _user_without_rights()
+    user = user_without_rights()
     if os.geteuid() == 0:
         os.chown(folder, user.pw_uid, user.pw_gid)
     try:
@@ -111,7 +111,7 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
         (data / "pg_hba.conf").write_text(_ACCESS)
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, *options], cwd=folder, stderr=log, stdout=log, **_as_user(user)
+                [binaries / "postgres", "-D", data, *options], cwd=folder, stderr=log, stdout=log, **as_user(user)
             )
         try:
             _wait_until_ready(binaries, folder, server)
@@ -133,18 +133,18 @@ def _binaries() -> Path:
     return Path(program).resolve().parent
 
 
-def _user_without_rights() -> pwd.struct_passwd:
+def user_without_rights() -> pwd.struct_passwd:
     """The person who runs the tests, or nobody in place of root, as whom PostgreSQL refuses to run."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
 
-def _as_user(user: pwd.struct_passwd) -> dict[str, Any]:
+def as_user(user: pwd.struct_passwd) -> dict[str, Any]:
     return {} if os.geteuid() != 0 else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _run(command: list[object], user: pwd.struct_passwd, folder: Path) -> None:
     arguments = [str(argument) for argument in command]
-    subprocess.run(arguments, check=True, capture_output=True, cwd=folder, **_as_user(user))
+    subprocess.run(arguments, check=True, capture_output=True, cwd=folder, **as_user(user))
 
 
 def _wait_until_ready(binaries: Path, folder: Path, server: subprocess.Popen[bytes]) -> None:
