@@ -156,6 +156,15 @@ class DatabaseSource:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class CommandSource:
+    """A program whose standard output is backed up under the name ``filename``. Secrets stand in ``environment``."""
+
+    argv: tuple[str, ...]
+    filename: str
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
+
+
 class CompressionMethod(enum.StrEnum):
     DEFLATE = "deflate"
     ZSTD = "zstd"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from hosts.command import CommandHost
@@ -60,7 +61,10 @@ class Database(Protocol):
         """
 
 
-def open_database(source: DatabaseSource, host: CommandHost, note: Callable[[Note], None]) -> Database:
-    """The engine of a source. ``note`` is told what is left out. Nothing is connected yet."""
+def open_database(source: DatabaseSource, host: CommandHost, note: Callable[[Note], None], spool: Path) -> Database:
+    """The engine of a source: the module of its name. Nothing is connected yet.
+
+    ``note`` is told what is left out. ``spool`` is a folder of ours on this machine, for what cannot be streamed.
+    """
     module = importlib.import_module(f"sources.{source.engine}")
-    return cast("Database", module.open_database(source, host, note))
+    return cast("Database", module.open_database(source, host, note, spool))

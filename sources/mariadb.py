@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from errors import HostError, SourceError
@@ -36,7 +37,9 @@ _END = b"\n-- Dump completed"
 _TAIL = 200
 
 
-def open_database(source: DatabaseSource, host: CommandHost, note: Callable[[Note], None]) -> MariadbDatabase:
+def open_database(
+    source: DatabaseSource, host: CommandHost, note: Callable[[Note], None], _spool: Path
+) -> MariadbDatabase:
     """See ``sources.database``."""
     return MariadbDatabase(source, host, note)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from errors import HostError, SourceError
@@ -61,7 +62,9 @@ FROM pg_database d WHERE d.datname = current_database()"""
 _UNREADABLE_SHOWN = 5
 
 
-def open_database(source: DatabaseSource, host: CommandHost, note: Callable[[Note], None]) -> PostgresDatabase:
+def open_database(
+    source: DatabaseSource, host: CommandHost, note: Callable[[Note], None], _spool: Path
+) -> PostgresDatabase:
     """See ``sources.database``."""
     return PostgresDatabase(source, host, note)
 

@@ -6,8 +6,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +15,9 @@ import pytest
 from errors import HoldfastError, RestoreError, SourceError
 from hosts.command import Command, CommandHost, RunningCommand
 from hosts.local_command import LocalCommandHost
-from model import DatabaseSource, Secret, StreamContent
-from sources.database import open_database
+from model import DatabaseSource, Secret
 from sources.programs import DESCRIPTION_PATH
-from tests.support.database_hosts import Dumped, dumped, in_pieces
+from tests.support.database_hosts import Dumped, content_with, database_of, dumped, in_pieces
 from tests.support.mariadb import MariadbServer, mariadb_server
 from tests.support.processes import command_lines, processes_of
 
@@ -106,18 +104,14 @@ def owned(server: MariadbServer, *names: str) -> DatabaseSource:
 def restore(server: MariadbServer, dump: Dumped, name: str, new_name: str | None = None, **options: bool) -> None:
     (original,) = [each for each in json.loads(dump.contents[DESCRIPTION_PATH])["databases"] if each["name"] == name]
     data = dump.contents[original["member"].encode()]
-    database = open_database(owned(server), HOST, lambda note: None)
+    database = database_of(owned(server), HOST)
     database.restore(in_pieces(data), new_name or name, original, **options)
 
 
 def dump_until(source: DatabaseSource, in_the_middle: Callable[[], None]) -> bytes:
     """The dump of the last database, with something happening after its first chunk."""
-    *_, member = open_database(source, HOST, lambda note: None).members()
-    assert isinstance(member.content, StreamContent)
-    with closing(cast("Generator[bytes]", member.content.chunks())) as chunks:
-        data = [next(chunks)]
-        in_the_middle()
-        return b"".join([*data, *chunks])
+    *_, member = database_of(source, HOST).members()
+    return content_with(member, in_the_middle)
 
 
 def databases_of(server: MariadbServer) -> list[str]:
@@ -152,7 +146,7 @@ def test_users_come_back_with_passwords_and_grants_and_existing_ones_stay_as_the
     dump = dumped(source_of(server, "shop"))
     restore(other_server, dump, "shop")
     other_server.sql("CREATE USER few@localhost")
-    database = open_database(owned(other_server), HOST, lambda note: None)
+    database = database_of(owned(other_server), HOST)
     assert sorted(database.restore_accounts([dump.contents[b"users.sql"]])) == ["the reader@%", "watching"]
     for question in (
         "SHOW CREATE USER 'the reader'@'%'",
@@ -227,7 +221,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 def test_what_a_user_would_not_be_shown_is_named_before_the_dump(server: MariadbServer) -> None:
     source = source_of(server, "shop", username="few", password=None)
     with pytest.raises(SourceError, match=r"few@localhost on this machine lacks TRIGGER, EVENT, EXECUTE on .*`shop`"):
-        open_database(source, HOST, lambda note: None).preflight()
+        database_of(source, HOST).preflight()
     server.sql("GRANT TRIGGER, EVENT, EXECUTE ON shop.* TO few@localhost")
     # The text of a routine is shown only to who may read those of everybody: that is said by the program itself.
     with pytest.raises(SourceError, match=r"`shop` was not dumped[^`]*privileges to SHOW CREATE FUNCTION"):
@@ -310,7 +304,7 @@ def test_a_failed_restore_leaves_everything_as_it_was(server: MariadbServer, dam
     broken = dump[: len(dump) // 2] if damage == "cut in a statement" else dump + b"\nSELECT * FROM nowhere;\n"
     name = "shop" if replace else "new"
     with pytest.raises(RestoreError, match=rf"The database `{name}` was not restored. The program"):
-        open_database(owned(server), HOST, lambda note: None).restore(in_pieces(broken), name, None, replace=replace)
+        database_of(owned(server), HOST).restore(in_pieces(broken), name, None, replace=replace)
     assert databases_of(server) == before
     assert server.text_of("shop") == text
 
@@ -324,7 +318,7 @@ def test_a_dump_whose_reading_fails_leaves_nothing(server: MariadbServer) -> Non
         raise HoldfastError("The archive is damaged.")
 
     with pytest.raises(HoldfastError, match=r"^The archive is damaged.$"):
-        open_database(owned(server), HOST, lambda note: None).restore(failing(), "new")
+        database_of(owned(server), HOST).restore(failing(), "new")
     assert databases_of(server) == before
 
 
@@ -332,7 +326,7 @@ def test_commands_of_the_client_program_in_a_dump_are_not_obeyed(server: Mariadb
     file = tmp_path / "touched"
     text = f"SELECT 1;\n\\! touch {file}\nsystem touch {file}\n"
     with pytest.raises(RestoreError, match="The database `new` was not restored"):
-        open_database(owned(server), HOST, lambda note: None).restore([text.encode()], "new")
+        database_of(owned(server), HOST).restore([text.encode()], "new")
     assert not file.exists()
 
 
@@ -346,7 +340,7 @@ def test_no_password_is_in_any_command_line_and_no_file_is_left(server: MariadbS
             yield piece
             seen.extend(command_lines())
 
-    open_database(source_of(server), HOST, lambda note: None).restore(watched(), "restored")
+    database_of(source_of(server), HOST).restore(watched(), "restored")
     server.sql("DROP DATABASE restored")
     server.sql("REVOKE CREATE, DROP, INSERT, ALTER, LOCK TABLES ON *.* FROM 'the reader'@'%'")
     text = b"\n".join(seen)

@@ -12,9 +12,8 @@ from errors import RestoreError
 from hosts.command import CommandHost
 from hosts.local_command import LocalCommandHost
 from model import DatabaseSource
-from sources.database import open_database
 from sources.programs import DESCRIPTION_PATH, dump_path
-from tests.support.database_hosts import Dumped, Elsewhere, dumped, in_pieces
+from tests.support.database_hosts import Dumped, Elsewhere, database_of, dumped, in_pieces
 from tests.support.postgresql import PostgresqlServer, postgresql_server
 
 HOSTS: list[CommandHost] = [LocalCommandHost(), Elsewhere()]
@@ -109,7 +108,7 @@ def restore(
     description = json.loads(dump.contents[DESCRIPTION_PATH])
     (original,) = [each for each in description["databases"] if each["name"] == name]
     data = dump.contents[original["member"].encode()]
-    database = open_database(source_of(server), host, lambda note: None)
+    database = database_of(source_of(server), host)
     database.restore(in_pieces(data), new_name or name, original, **options)
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from errors import HoldfastError, HostileArchiveError, RestoreError, SourceError
 from hosts.command import Command, CommandHost, RunningCommand
 from hosts.local_command import LocalCommandHost
-from model import DatabaseSource, Secret, StreamContent
+from model import DatabaseSource, Secret
 from sources import postgres_client
-from sources.database import open_database
-from tests.support.database_hosts import Elsewhere, dumped, in_pieces
+from tests.support.database_hosts import Elsewhere, content_with, database_of, dumped, in_pieces
 from tests.support.postgresql import PostgresqlServer, postgresql_server
 from tests.support.processes import command_lines, processes_of
 
@@ -58,12 +57,8 @@ def source_of(server: PostgresqlServer, name: str = "shop", **options: Any) -> D
 
 def dump_until(source: DatabaseSource, host: CommandHost, in_the_middle: Callable[[], None]) -> bytes:
     """The dump of the last database, with something happening after its first chunk."""
-    *_, member = open_database(source, host, lambda note: None).members()
-    assert isinstance(member.content, StreamContent)
-    with closing(cast("Generator[bytes]", member.content.chunks())) as chunks:
-        data = [next(chunks)]
-        in_the_middle()
-        return b"".join([*data, *chunks])
+    *_, member = database_of(source, host).members()
+    return content_with(member, in_the_middle)
 
 
 @EVERYWHERE
@@ -91,7 +86,7 @@ def test_a_table_that_may_not_be_read_is_named_before_the_dump(server: Postgresq
     server.sql('CREATE TABLE "not; yours" ()', "shop")
     try:
         with pytest.raises(SourceError, match=r'reader may not read .*: public."not; yours".*GRANT pg_read_all_data'):
-            open_database(source_of(server), host, lambda note: None).preflight()
+            database_of(source_of(server), host).preflight()
     finally:
         server.sql('DROP TABLE "not; yours"', "shop")
 
@@ -250,9 +245,7 @@ def test_a_cut_dump_restores_nothing_and_leaves_nothing(
     before, rows = left_behind(server), server.sql("SELECT count(*) FROM big", "shop")
     name = "shop" if replace else "new"
     with pytest.raises(RestoreError, match=rf'The database "{name}" was not restored. The program pg_restore'):
-        open_database(owned(server), HOSTS[0], lambda note: None).restore(
-            in_pieces(dump[:length]), name, None, replace=replace
-        )
+        database_of(owned(server), HOSTS[0]).restore(in_pieces(dump[:length]), name, None, replace=replace)
     assert left_behind(server) == before
     assert server.sql("SELECT count(*) FROM big", "shop") == rows
 
@@ -267,7 +260,7 @@ def test_a_dump_whose_reading_fails_leaves_nothing(server: PostgresqlServer, hos
         raise HoldfastError("The archive is damaged.")
 
     with pytest.raises(HoldfastError, match=r"^The archive is damaged.$"):
-        open_database(owned(server), host, lambda note: None).restore(failing(), "new")
+        database_of(owned(server), host).restore(failing(), "new")
     assert left_behind(server) == before
 
 
@@ -280,7 +273,7 @@ def test_a_database_in_use_is_not_replaced(server: PostgresqlServer) -> None:
     connection = psycopg2.connect(dbname="used", host=str(server.socket_folder), user=server.superuser)
     try:
         with pytest.raises(RestoreError, match=r'"used" is being accessed by other users'):
-            open_database(owned(server), HOSTS[0], lambda note: None).restore(in_pieces(dump), "used", replace=True)
+            database_of(owned(server), HOSTS[0]).restore(in_pieces(dump), "used", replace=True)
     finally:
         connection.close()
     assert left_behind(server) == before
@@ -296,7 +289,7 @@ def test_roles_come_back_with_their_passwords_and_existing_ones_stay_as_they_are
     dump = dumped(owned(server))
     with postgresql_server() as other:
         other.sql("CREATE ROLE reader CREATEROLE")
-        database = open_database(owned(other), HOSTS[0], lambda note: None)
+        database = database_of(owned(other), HOSTS[0])
         made = database.restore_accounts([dump.contents[b"globals.sql"]])
         assert sorted(made) == ["extra", "odd; name", "owner"]
         other.sql(f"ALTER ROLE reader NOCREATEROLE LOGIN PASSWORD '{PASSWORD}'")
@@ -328,7 +321,7 @@ def test_globals_that_would_run_a_command_are_refused(server: PostgresqlServer, 
     file = tmp_path / "touched"
     before = server.text_of_globals()
     with pytest.raises(HostileArchiveError, match=r"pg_dumpall does not write"):
-        open_database(owned(server), HOSTS[0], lambda note: None).restore_accounts([text.format(file=file).encode()])
+        database_of(owned(server), HOSTS[0]).restore_accounts([text.format(file=file).encode()])
     assert not file.exists()
     assert server.text_of_globals() == before
 
@@ -347,7 +340,7 @@ def test_no_password_is_in_any_command_line(server: PostgresqlServer) -> None:
             seen.extend(command_lines())
 
     source = source_of(server, username="owner")
-    open_database(source, host, lambda note: None).restore(watched(), "restored")
+    database_of(source, host).restore(watched(), "restored")
     server.sql("DROP DATABASE restored")
     text = b"\n".join(seen)
     assert b"pg_dump" in text

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
 
 from hosts.command import Command, CommandHost, RunningCommand
 from hosts.local_command import LocalCommandHost
 from model import DatabaseSource, Member, Note, StreamContent
-from sources.database import open_database
+from sources.database import Database, open_database
 
 
 class Elsewhere:
@@ -35,18 +39,36 @@ class Dumped:
     notes: list[Note] = field(default_factory=list)
 
 
+def database_of(source: DatabaseSource, host: CommandHost | None = None) -> Database:
+    """The database of a source that says nothing and needs no spool."""
+    return open_database(source, host or LocalCommandHost(), lambda note: None, Path(os.devnull))
+
+
 def dumped(source: DatabaseSource, host: CommandHost | None = None) -> Dumped:
     """Every member of the source, with its content."""
     result = Dumped()
-    database = open_database(source, host or LocalCommandHost(), result.notes.append)
+    database = open_database(source, host or LocalCommandHost(), result.notes.append, Path(os.devnull))
     for member in database.members():
         result.contents[member.path] = content_of(member)
     return result
 
 
 def content_of(member: Member) -> bytes:
+    return b"".join(stream_of(member))
+
+
+def stream_of(member: Member) -> Generator[bytes]:
+    """The content of a member, to be closed by who does not read all of it."""
     assert isinstance(member.content, StreamContent)
-    return b"".join(member.content.chunks())
+    return cast("Generator[bytes]", member.content.chunks())
+
+
+def content_with(member: Member, in_the_middle: Callable[[], None]) -> bytes:
+    """The content of a member, with something happening after its first chunk."""
+    with closing(stream_of(member)) as chunks:
+        data = [next(chunks)]
+        in_the_middle()
+        return b"".join([*data, *chunks])
 
 
 def in_pieces(data: bytes, size: int = 50_000) -> Iterable[bytes]:

@@ -1,0 +1,122 @@
+"""SQLite databases as a source: copies by SQLite's own online backup, each a database file again.
+
+A file that is copied while a program writes to it is no database. The online backup takes one consistent state, in
+every journal mode, and nobody waits longer than for any other reader; the copy is checked before it is archived.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from errors import RestoreError, SourceError
+from hosts.command import CommandHost
+from hosts.local_command import LocalCommandHost
+from model import DatabaseSource, Member, Note, StreamContent
+from sources.database import Preflight
+from sources.programs import description_member, member_of
+
+# The database header (https://www.sqlite.org/fileformat2.html#the_database_header): where the size of a page stands,
+# and the number of pages. The size 1 means 65536.
+_HEADER = 100
+_PAGE_SIZE = slice(16, 18)
+_PAGE_COUNT = slice(28, 32)
+
+
+class Place(Protocol):
+    """Where database files lie. Paths are absolute. What goes wrong with one is a SourceError or RestoreError."""
+
+    def inspect(self, path: str) -> tuple[int, str]:
+        """The size of a database in bytes, and the version of SQLite that reads it."""
+
+    def copy(self, path: str) -> Iterator[bytes]:
+        """A consistent, checked copy. Nothing of it is left behind."""
+
+    def put_back(self, chunks: Iterable[bytes], path: str, *, replace: bool) -> None:
+        """Make a database of these bytes, whole or not at all. What ``chunks`` raises passes."""
+
+
+def open_database(
+    source: DatabaseSource, host: CommandHost, _note: Callable[[Note], None], spool: Path
+) -> SqliteDatabase:
+    """See ``sources.database``."""
+    if isinstance(host, LocalCommandHost):
+        from sources.sqlite_here import Here
+
+        return SqliteDatabase(source, Here(spool))
+    from sources.sqlite_there import There
+
+    return SqliteDatabase(source, There(host))
+
+
+class SqliteDatabase:
+    """See ``sources.database.Database``. The names of databases are the paths of their files."""
+
+    def __init__(self, source: DatabaseSource, place: Place) -> None:
+        self._paths = [posixpath.normpath(name) for name in source.names]
+        self._place = place
+        for path in self._paths:
+            if not path.startswith("/"):
+                raise SourceError(f"The path of a SQLite database must begin with a slash: {path}.")
+
+    def preflight(self) -> Preflight:
+        inspected = {path: self._place.inspect(path) for path in self._paths}
+        return Preflight(
+            size=sum(size for size, _ in inspected.values()),
+            description={
+                "format": 1,
+                "engine": "sqlite",
+                "server_version": next(iter(inspected.values()))[1],
+                "databases": [
+                    {"name": path, "member": _member_path(path).decode("utf-8", "surrogateescape"), "size": size}
+                    for path, (size, _) in inspected.items()
+                ],
+            },
+        )
+
+    def members(self) -> Iterator[Member]:
+        yield description_member(self.preflight().description)
+        for path in self._paths:
+            yield member_of(_member_path(path), _Copy(self._place, path))
+
+    def restore(
+        self, chunks: Iterable[bytes], name: str, _original: Mapping[str, Any] | None = None, *, replace: bool = False
+    ) -> None:
+        path = posixpath.normpath(name)
+        if not path.startswith("/"):
+            raise RestoreError(f"The path of a SQLite database must begin with a slash: {path}.")
+        self._place.put_back(chunks, path, replace=replace)
+
+    def restore_accounts(self, _chunks: Iterable[bytes]) -> list[str]:
+        return []
+
+
+class _Copy(StreamContent):
+    __slots__ = ("_path", "_place")
+
+    def __init__(self, place: Place, path: str) -> None:
+        self._place = place
+        self._path = path
+
+    def chunks(self) -> Iterator[bytes]:
+        header, size = b"", 0
+        for chunk in self._place.copy(self._path):
+            header += chunk[: _HEADER - len(header)]
+            size += len(chunk)
+            yield chunk
+        if size != _size_by_header(header):
+            raise SourceError(
+                f"The copy of the SQLite database {self._path} has {size} bytes, and its header says "
+                f"{_size_by_header(header)}, so it is not whole."
+            )
+
+
+def _size_by_header(header: bytes) -> int:
+    page_size = int.from_bytes(header[_PAGE_SIZE])
+    return (65536 if page_size == 1 else page_size) * int.from_bytes(header[_PAGE_COUNT])
+
+
+def _member_path(path: str) -> bytes:
+    return b"databases" + path.encode("utf-8", "surrogateescape")
