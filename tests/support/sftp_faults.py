@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -136,10 +137,24 @@ class _Session:
             case "altered":
                 return packet[:-1] + bytes([packet[-1] ^ 1])
             case "stalled":
-                time.sleep(3600)
+                self._stall()
         return packet
 
+    def _stall(self) -> None:
+        """Hand nothing on until sshd has gone, and then leave nothing running."""
+        waiting = select.poll()
+        waiting.register(sys.stdin.fileno(), 0)  # only that the other end is closed
+        waiting.poll()
+        self._server.kill()
+        os._exit(1)
+
     def _hand_back_answers(self) -> None:
+        try:
+            self._hand_back_each()
+        except OSError:  # sshd has gone; the server would wait for ever to be read
+            self._server.kill()
+
+    def _hand_back_each(self) -> None:
         assert self._server.stdout is not None
         for packet in _packets(self._server.stdout):
             if self._awaited is not None and packet[1:5] == self._awaited[0]:
