@@ -41,7 +41,7 @@ class Database(Protocol):
     def members(self) -> Iterator[Member]:
         """``databases.json`` first, then what belongs to the whole server, then each database as one member.
 
-        Runs the pre-flight itself. A dump that fails raises SourceError where its stream ends.
+        Runs the pre-flight where nobody has yet. A dump that fails raises SourceError where its stream ends.
         """
 
     def restore(

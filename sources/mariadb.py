@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,10 @@ class MariadbDatabase:
         self._note = note
 
     def preflight(self) -> Preflight:
-        return self._inspect().preflight()
+        return self._found.preflight()
 
     def members(self) -> Iterator[Member]:
-        found = self._inspect()
+        found = self._found
         if found.users is None:
             reason = f"users and their grants, which {found.user} may not read: that needs SELECT on mysql.*"
             self._note(Note(NoteKind.LEFT_OUT, USERS_PATH, reason))
@@ -79,7 +80,8 @@ class MariadbDatabase:
 
         return MariadbRestore(self._source, self._host).restore_accounts(chunks)
 
-    def _inspect(self) -> _Found:
+    @cached_property
+    def _found(self) -> _Found:
         client = find_client(self._host)
         server = Server(self._source, self._host, client)
         ((version, user),) = server.ask("SELECT VERSION(), CURRENT_USER()")
@@ -149,7 +151,6 @@ class _Found:
         return Preflight(
             size=sum(database.size for database in self.databases.values()),
             description={
-                "format": 1,
                 "engine": "mariadb",
                 "accounts": USERS_PATH.decode() if self.users is not None else None,
                 "server_version": self.server_version,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ class PostgresDatabase:
         self._note = note
 
     def preflight(self) -> Preflight:
-        return self._inspect().preflight()
+        return self._found.preflight()
 
     def members(self) -> Iterator[Member]:
-        found = self._inspect()
+        found = self._found
         for note in found.notes:
             self._note(note)
         yield description_member(found.preflight().description)
@@ -101,7 +102,8 @@ class PostgresDatabase:
 
         return PostgresRestore(self._source, self._host).restore_accounts(chunks)
 
-    def _inspect(self) -> _Found:
+    @cached_property
+    def _found(self) -> _Found:
         client = newest_client(self._host)
         server = Server(self._source, self._host, client)
         names, notes = self._names(server)
@@ -199,7 +201,6 @@ class _Found:
         return Preflight(
             size=sum(table["size"] for table in tables),
             description={
-                "format": 1,
                 "engine": "postgres",
                 "accounts": GLOBALS_PATH.decode(),
                 "server_version": self.server_version,

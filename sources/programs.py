@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -58,12 +59,21 @@ class Text(StreamContent):
 
 def member_of(path: bytes, content: StreamContent) -> Member:
     """A member that is readable by its owner only: a dump is as secret as its database."""
-    return Member(path=path, kind=MemberKind.FILE, mode=0o600, modified_ns=time.time_ns(), content=content)
+    return Member(
+        path=path,
+        kind=MemberKind.FILE,
+        mode=0o600,
+        uid=os.geteuid(),
+        gid=os.getegid(),
+        modified_ns=time.time_ns(),
+        content=content,
+    )
 
 
 def description_member(description: Mapping[str, Any]) -> Member:
     """The member that says what an archive of databases holds."""
-    text = json.dumps(dict(description), indent=1, ensure_ascii=False, sort_keys=True)
+    versioned = {"format": "holdfast-databases", "version": 1, **description}
+    text = json.dumps(versioned, indent=1, ensure_ascii=False)
     return member_of(DESCRIPTION_PATH, Text(text + "\n"))
 
 

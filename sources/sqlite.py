@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,18 +56,21 @@ class SqliteDatabase:
     """See ``sources.database.Database``. The names of databases are the paths of their files."""
 
     def __init__(self, source: DatabaseSource, place: Place) -> None:
-        self._paths = [posixpath.normpath(name) for name in source.names]
+        self._paths = list(dict.fromkeys(posixpath.normpath(name) for name in source.names))
         self._place = place
         for path in self._paths:
             if not path.startswith("/"):
                 raise SourceError(f"The path of a SQLite database must begin with a slash: {path}.")
 
     def preflight(self) -> Preflight:
+        return self._preflight
+
+    @cached_property
+    def _preflight(self) -> Preflight:
         inspected = {path: self._place.inspect(path) for path in self._paths}
         return Preflight(
             size=sum(size for size, _ in inspected.values()),
             description={
-                "format": 1,
                 "engine": "sqlite",
                 "server_version": next(iter(inspected.values()))[1],
                 "databases": [
@@ -77,7 +81,7 @@ class SqliteDatabase:
         )
 
     def members(self) -> Iterator[Member]:
-        yield description_member(self.preflight().description)
+        yield description_member(self._preflight.description)
         for path in self._paths:
             yield member_of(_member_path(path), _Copy(self._place, path))
 

@@ -150,7 +150,7 @@ def test_a_name_is_never_more_than_a_name(server: PostgresqlServer, host: Comman
     try:
         server.sql("CREATE TABLE here (name text); INSERT INTO here VALUES (current_database());", name)
         # "*" alone asks for every database; beside another name it is a name.
-        dump = dumped(source_of(server, "postgres", name), host)
+        dump = dumped(source_of(server, name, "postgres"), host)
         restore(server, dump, name, host, new_name)
         assert json.loads(server.sql("SELECT to_json(name) FROM here", new_name)) == name
     finally:

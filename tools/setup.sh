@@ -17,7 +17,7 @@ programs_to_run="crontab:cron"
 programs_to_test="$programs_to_run zip:zip unzip:unzip 7z:p7zip-full bsdtar:libarchive-tools setfacl:acl setfattr:attr
     restic:restic zstd:zstd postgres:postgresql
     sshd:openssh-server ssh:openssh-client fish:fish csh:csh dockerd:docker.io docker:docker.io busybox:busybox-static
-    mariadb-install-db:mariadb-server sqlite3:sqlite3"
+    mariadb-install-db:mariadb-server sqlite3:sqlite3 openssl:openssl"
 
 fail() {
     echo "set-up: $*" >&2

@@ -39,6 +39,7 @@ class PostgresqlServer:
     binaries: Path
     socket_folder: Path
     process: subprocess.Popen[bytes]
+    port: int = 5432
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     superuser = _USER
@@ -72,7 +73,7 @@ class PostgresqlServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PGHOST": str(self.socket_folder), "PGUSER": _USER}
+        return {"PGHOST": str(self.socket_folder), "PGPORT": str(self.port), "PGUSER": _USER}
 
     def _dumped(self, program: str, option: str, **environment: str) -> str:
         answer = subprocess.run(
@@ -92,8 +93,11 @@ class PostgresqlServer:
 
 
 @contextmanager
-def postgresql_server() -> Iterator[PostgresqlServer]:
-    """Start one, and end it. Skips where no PostgreSQL server is installed."""
+def postgresql_server(*, port: int | None = None) -> Iterator[PostgresqlServer]:
+    """Start one, and end it. It listens on loopback only where a port is given.
+
+    Skips where no PostgreSQL server is installed.
+    """
     binaries = _binaries()
     # Not tmp_path: a socket's name is limited to 107 bytes, and that folder is closed to the user without rights.
     folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
@@ -107,15 +111,18 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
             user,
             folder,
         )
-        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        addresses = (
+            ["-c", "listen_addresses="] if port is None else ["-c", "listen_addresses=127.0.0.1", "-p", str(port)]
+        )
+        options = [*addresses, "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
         (data / "pg_hba.conf").write_text(_ACCESS)
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
                 [binaries / "postgres", "-D", data, *options], cwd=folder, stderr=log, stdout=log, **as_user(user)
             )
         try:
-            _wait_until_ready(binaries, folder, server)
-            yield PostgresqlServer(binaries, folder, server)
+            _wait_until_ready(binaries, folder, port or 5432, server)
+            yield PostgresqlServer(binaries, folder, server, port or 5432)
         finally:
             server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
             server.wait(_START_SECONDS)
@@ -147,9 +154,9 @@ def _run(command: list[object], user: pwd.struct_passwd, folder: Path) -> None:
     subprocess.run(arguments, check=True, capture_output=True, cwd=folder, **as_user(user))
 
 
-def _wait_until_ready(binaries: Path, folder: Path, server: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(binaries: Path, folder: Path, port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while subprocess.run([binaries / "pg_isready", "-q", "-h", folder]).returncode != 0:
+    while subprocess.run([binaries / "pg_isready", "-q", "-h", folder, "-p", str(port)]).returncode != 0:
         if server.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"PostgreSQL did not start: {(folder / 'log').read_text()}")
         time.sleep(0.05)
