@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,9 +89,10 @@ class _Docker:
         self.deadlines = deadlines
         self._bridge = DockerBridge(outer, url) if outer else None
         try:
-            self._name, self.api = self._api(url)
+            self.api = self._connected_api(url)
         except BaseException:
-            self.close()
+            if self._bridge:
+                self._bridge.close()
             raise
 
     def containers(self) -> list[dict[str, Any]]:
@@ -166,8 +167,7 @@ class _Docker:
         return f"was cut off: the container {_stopped(state)}"
 
     def close(self) -> None:
-        if api := getattr(self, "api", None):
-            api.close()
+        self.api.close()
         if self._bridge:
             self._bridge.close()
 
@@ -184,27 +184,23 @@ class _Docker:
         except (docker.errors.DockerException, OSError) as error:  # what `requests` raises are OSErrors
             raise self.bridge_failure or HostError(_unreachable(self._name, error, self.deadlines)) from error
 
-    def _api(self, url: str | None) -> tuple[str, Any]:
-        """The address for messages, and docker.APIClient, whose types nobody has written down."""
-        import docker  # type: ignore[import-untyped]
-        import docker.utils
+    def _connected_api(self, url: str | None) -> Any:
+        """A docker.APIClient, whose types nobody has written down."""
+        import docker
 
-        environment = dict(os.environ)
-        if self._bridge:
-            environment = {"DOCKER_HOST": self._bridge.url}
-        elif url:
-            environment["DOCKER_HOST"] = url
+        environment: Mapping[str, str] = {**os.environ, "DOCKER_HOST": url} if url else os.environ
         self._name = environment.get("DOCKER_HOST") or _USUAL_DOCKER
-        if self._name.startswith("ssh:"):
+        if self._bridge:
+            self._name = self._bridge.name
+            environment = {"DOCKER_HOST": self._bridge.url}
+        elif self._name.startswith("ssh:"):
             raise HostError(
                 f"DOCKER_HOST is {self._name}. Name the server under SSH instead, beside DOCKER: then its key is "
                 "checked, and everything else that needs it can use the connection."
             )
-        if self._bridge:
-            self._name = self._bridge.name
         with self.translated():
             arguments = docker.utils.kwargs_from_env(environment)
-            return self._name, docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
+            return docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
 
 
 class _DockerWire:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, Self
 
+from errors import HostError
 from hosts.command import Command
 from hosts.outcome import ErrorOutput, ending_of_status, failure
 from hosts.remote_shell import launching_input
@@ -102,16 +103,21 @@ class RemoteCommand:
         greeting = b""
         while not (found := mark.search(greeting)):
             received = self._wire.receive()
-            greeting += received
             if not received or len(greeting) > _LONGEST_GREETING:
-                # nologin and the like say there why
-                self._error_output.add(greeting[:_LONGEST_GREETING])
-                status = self._wire.exit_status()
-                ending = (
-                    self._wire.why_cut() if status is None else f"was not started: a shell {ending_of_status(status)}"
-                )
-                raise failure(self._command, self._host_name, ending, self._error_output)
+                raise self._not_begun(greeting, has_ended=not received)
+            greeting += received
         return int(found[1]), greeting[found.end() :]
+
+    def _not_begun(self, greeting: bytes, *, has_ended: bool) -> HostError:
+        self._error_output.add(greeting)  # nologin and the like say there why
+        status = self._wire.exit_status() if has_ended else None
+        if status is not None:
+            ending = f"was not started: the shell {ending_of_status(status)}"
+        elif has_ended:
+            ending = self._wire.why_cut()
+        else:
+            ending = "was not started: something else than a POSIX shell answers"
+        return failure(self._command, self._host_name, ending, self._error_output)
 
     def _raise_unless_good(self) -> None:
         status = self._wire.exit_status()

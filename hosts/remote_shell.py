@@ -62,11 +62,16 @@ exit "$status"
 """
 )
 
+# It looks again each second, as the number of a group that has ended may soon be that of another one.
 _ENDING = """\
 trap "" HUP INT TERM PIPE
 kill -s TERM -- "-$group"
-sleep {seconds}
-kill -s KILL -- "-$group"
+waited=0
+while kill -s 0 -- "-$group"; do
+    if [ "$waited" -eq {seconds} ]; then kill -s KILL -- "-$group"; break; fi
+    sleep 1
+    waited=$((waited+1))
+done
 """
 
 # For cleaning up after SIGTERM: pg_dump tells its server to stop.
