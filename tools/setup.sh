@@ -16,8 +16,9 @@ newest_python="3.14" # the newest that every pinned package has a wheel for
 programs_to_run="crontab:cron"
 programs_to_test="$programs_to_run zip:zip unzip:unzip 7z:p7zip-full bsdtar:libarchive-tools setfacl:acl setfattr:attr
     restic:restic zstd:zstd postgres:postgresql
-    sshd:openssh-server ssh:openssh-client fish:fish csh:csh dockerd:docker.io docker:docker.io busybox:busybox-static
-    mariadb-install-db:mariadb-server sqlite3:sqlite3 openssl:openssl"
+    sshd:openssh-server ssh:openssh-client fish:fish csh:csh zsh:zsh mksh:mksh
+    dockerd:docker.io docker:docker.io busybox:busybox-static
+    mariadb-install-db:mariadb-server sqlite3:sqlite3 openssl:openssl redis-server:redis-server"
 
 fail() {
     echo "set-up: $*" >&2
