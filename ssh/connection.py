@@ -245,9 +245,14 @@ class SshChannel:
             return self._patiently(lambda: self._channel.recv(_RECEIVE_WINDOW))
 
     def receive_errors(self) -> bytes:
-        """The same for its standard error. Somebody has to ask for it, or the program waits for ever."""
+        """The same for its standard error. Somebody has to ask for it, or the program waits for ever.
+
+        Most programs are silent there, so only whoever asks for the output asks whether the server lives.
+        """
         with self._translated():
-            return self._patiently(lambda: self._channel.recv_stderr(_LARGEST_PACKET))
+            while True:
+                with suppress(TimeoutError):
+                    return self._channel.recv_stderr(_LARGEST_PACKET)
 
     def send_patiently(self, data: bytes) -> None:
         """Send all of it, however long the program does not take it, as long as the server shows that it is there.
