@@ -31,6 +31,10 @@ class Preflight:
 class Database(Protocol):
     """One ``DatabaseSource`` on one host."""
 
+    accounts_come_first: bool
+    """Whether roles or users are restored before the databases, which name them as owners, or after, as they have
+    rights to single tables."""
+
     def preflight(self) -> Preflight:
         """Everything that can be known to fail is found here, before anything is written anywhere.
 
@@ -50,8 +54,9 @@ class Database(Protocol):
         """Put a dump into the database ``name``, which is made for it.
 
         ``original`` is its entry in ``databases.json``: the owner, the encoding and what else the dump does not hold.
-        Raises RestoreError where the database exists already and ``replace`` is false, and where anything fails: then
-        what was made is removed, and with ``replace`` the old database is what it was. What ``chunks`` raises passes.
+        Raises SourceError where the server cannot be used, RestoreError where the database exists already and
+        ``replace`` is false, and where anything fails: then what was made is removed, and with ``replace`` the old
+        database is what it was. What ``chunks`` raises passes.
         """
 
     def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:

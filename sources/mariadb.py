@@ -48,6 +48,8 @@ def open_database(
 class MariadbDatabase:
     """See ``sources.database.Database``."""
 
+    accounts_come_first = False
+
     def __init__(self, source: DatabaseSource, host: CommandHost, note: Callable[[Note], None]) -> None:
         self._source = source
         self._host = host

@@ -137,14 +137,14 @@ class Server:
 
         ``--binary-mode`` has the program take nothing in them for a command to itself, such as ``\\!``.
         """
-        command = self._command("--binary-mode", f"--connect-timeout={_CONNECT_SECONDS}", f"--database={database}")
-        output_of_fed(self._host, command, chunks)
+        output_of_fed(self._host, self._command("--binary-mode", f"--database={database}"), chunks)
 
     def _command(self, *arguments: str) -> Command:
         return command_with_password(
             self._source,
             self._client.shell,
             *("--batch", "--skip-column-names", "--default-character-set=utf8mb4", _LARGEST_PACKET),
+            f"--connect-timeout={_CONNECT_SECONDS}",
             *arguments,
         )
 

@@ -73,6 +73,8 @@ def open_database(
 class PostgresDatabase:
     """See ``sources.database.Database``."""
 
+    accounts_come_first = True
+
     def __init__(self, source: DatabaseSource, host: CommandHost, note: Callable[[Note], None]) -> None:
         self._source = source
         self._host = host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +18,8 @@ from sources.programs import output_of_fed
 _ROLES_AND_TABLESPACES = """SELECT json_build_object(
     'roles', (SELECT json_agg(rolname) FROM pg_roles),
     'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace))"""
+
+_MISSING_ROLE = re.compile(r'role "[^"\n]+" does not exist')
 
 
 class PostgresRestore:
@@ -49,7 +52,10 @@ class PostgresRestore:
                 self._discard(staging)
                 raise
         except HostError as error:
-            raise RestoreError(f"The database {identifier(name)} was not restored. {error}") from error
+            hint = ""
+            if _MISSING_ROLE.search(str(error)):
+                hint = "\nRestore the roles first: they are in globals.sql."
+            raise RestoreError(f"The database {identifier(name)} was not restored. {error}{hint}") from error
 
     def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
         """See ``sources.database.Database.restore_accounts``. Roles are made all or none, then the tablespaces."""

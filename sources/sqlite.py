@@ -55,6 +55,8 @@ def open_database(
 class SqliteDatabase:
     """See ``sources.database.Database``. The names of databases are the paths of their files."""
 
+    accounts_come_first = False
+
     def __init__(self, source: DatabaseSource, place: Place) -> None:
         self._paths = list(dict.fromkeys(posixpath.normpath(name) for name in source.names))
         self._place = place

@@ -89,7 +89,7 @@ def _publish(restored: Path, target: Path) -> None:
         os.link(restored, target)
         fsync_directory(target.parent)
         return
-    with closing(_opened(str(restored))) as database, closing(_opened(str(target), "rw")) as existing:
+    with closing(_opened_alone(restored)) as database, closing(_opened(str(target), "rw")) as existing:
         database.backup(existing, progress=_GivingUp())
 
 
@@ -111,15 +111,18 @@ def _opened(path: str, mode: str = "ro") -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=SECONDS_FOR_LOCK)
 
 
+def _opened_alone(path: Path) -> sqlite3.Connection:
+    """For a file that nobody else has: then SQLite needs no files for its locks beside it."""
+    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True)
+
+
 def _take_snapshot(database: sqlite3.Connection) -> None:
     database.execute("BEGIN")
     database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _require_integrity(path: Path, what: str) -> None:
-    # Nobody else has it, so SQLite needs no files for locks beside it.
-    uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as database:
+    with closing(_opened_alone(path)) as database:
         found = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
     if found != ["ok"]:
         raise SourceError(f"SQLite finds {what} damaged (PRAGMA integrity_check): " + "; ".join(found))

@@ -175,6 +175,18 @@ def test_all_databases(server: PostgresqlServer, host: CommandHost) -> None:
         server.sql("DROP DATABASE closed; DROP DATABASE other;")
 
 
+def test_a_missing_role_is_named_and_where_it_is_to_be_had(
+    server: PostgresqlServer, empty_server: PostgresqlServer
+) -> None:
+    server.sql("CREATE ROLE stranger; CREATE DATABASE odd OWNER stranger")
+    dump = dumped(source_of(server, "odd"))
+    before = databases_of(empty_server)
+    with pytest.raises(RestoreError, match=r'role "stranger" does not exist\n.*Restore the roles first'):
+        restore(empty_server, dump, "odd", HOSTS[0])
+    assert databases_of(empty_server) == before
+    server.sql("DROP DATABASE odd; DROP ROLE stranger")
+
+
 def test_an_existing_database_is_replaced_only_on_request(server: PostgresqlServer) -> None:
     dump = dumped(source_of(server, "shop"))
     server.sql("CREATE DATABASE taken")

@@ -150,9 +150,12 @@ def test_a_path_must_be_absolute(temporary: Path) -> None:
 
 
 @EVERYWHERE
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 def test_an_existing_file_is_replaced_only_on_request(
-    shop: Path, tmp_path: Path, temporary: Path, host: CommandHost
+    shop: Path, tmp_path: Path, temporary: Path, host: CommandHost, journal_mode: str
 ) -> None:
+    with closing(sqlite3.connect(shop)) as database:
+        database.execute(f"PRAGMA journal_mode = {journal_mode}")
     data = copied(host, temporary, shop)
     taken = tmp_path / "taken.db"
     with closing(sqlite3.connect(taken)) as other:
@@ -166,6 +169,7 @@ def test_an_existing_file_is_replaced_only_on_request(
         assert other.execute("SELECT count(*) FROM item").fetchone() == (20000,)
     assert text_of(taken) == text_of(shop)
     assert taken.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in tmp_path.iterdir() if "holdfast" in path.name] == []
 
 
 @EVERYWHERE
