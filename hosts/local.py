@@ -18,7 +18,7 @@ from functools import cache
 from model import SeekableContent
 
 # proc(5), sysfs and their like: files without an end, or whose reading does something. Never data of the user.
-_PSEUDO_FILE_SYSTEMS = frozenset(
+PSEUDO_FILE_SYSTEMS = frozenset(
     {"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs", "bpf"}
     | {"pstore", "efivarfs", "mqueue", "binfmt_misc", "fusectl", "hugetlbfs", "autofs", "rpc_pipefs", "nsfs"}
 )
@@ -209,7 +209,7 @@ def _size_change(before: int, after: int) -> str | None:
 def _pseudo_devices(lines: Iterable[bytes]) -> Iterable[int]:
     for line in lines:
         fields, _, after = line.partition(b" - ")
-        if after.split(b" ", 1)[0].decode("ascii", "replace") in _PSEUDO_FILE_SYSTEMS:
+        if after.split(b" ", 1)[0].decode("ascii", "replace") in PSEUDO_FILE_SYSTEMS:
             major, minor = fields.split(b" ")[2].split(b":")
             yield os.makedev(int(major), int(minor))
 

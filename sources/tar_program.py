@@ -1,0 +1,139 @@
+"""How the ``tar`` of a host is called, and how its standard error comes to us beside its archive.
+
+GNU tar does not stop where a file has become shorter, or cannot be read further: it says so and fills the file with
+zeros. Only who hears it at that place in the stream can leave the zeros out. So its standard error goes into the same
+pipe as the archive, where nothing mixes, as tar has one thread; and a message is found in it because tar begins each
+with the path that it was called by. That is made up for each run, of slashes and dots: ``/usr/bin//.///./tar``. Where a
+tar says only ``tar:`` (BusyBox, or GNU tar with musl), its messages are collected and follow the archive.
+
+Users of the host can see that path while tar runs, and could write it into a file that is backed up. They would spoil
+their own file or fail the run, but get nothing else into the backup: what comes is compared with the list of what was
+asked for, only zeros are ever left out, and nothing may follow the exit status.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections.abc import Iterable, Iterator
+
+from hosts.command import Command
+from sources.tar_stream import Ended, Said
+
+ENVIRONMENT = {"LC_ALL": "C"}
+
+GNU_OPTIONS = (
+    "--create",
+    "--format=pax",
+    "--pax-option=delete=atime,delete=ctime",
+    "--xattrs",
+    "--sparse",
+    "--blocking-factor=512",
+    "--absolute-names",
+    "--no-recursion",
+    "--quoting-style=escape",
+)
+_LISTED = ("--file=-", "--null", "--files-from=-")
+_ANY_TAR_OPTIONS = ("-c", "-f", "-", "--no-recursion", "--")
+
+_NOTHING = "/dev/null/none"
+
+# $1 is what is put before the last slash of tar's path.
+PROBE = f"""
+tar=$(command -v tar) || tar=
+marked=${{tar%/*}}$1${{tar##*/}}
+said=
+case $tar in /*) said=$("$marked" {" ".join(GNU_OPTIONS)} --file=/dev/null {_NOTHING} 2>&1) ;; esac
+printf '%s\\0%s\\0%s\\0' "$tar" "$marked" "$said"
+"""
+"""Prints three answers, each with a NUL after it, for :func:`recognised`."""
+
+_MARK = "HOLDFAST_MARK"
+_TOGETHER = '"$@" 2>&1; printf "%s %d\\n" "$1" "$?"'
+_ONE_AFTER_THE_OTHER = f"""
+exec 3>&1
+said=$(tar "$@" 2>&1 >&3 3>&-)
+status=$?
+[ -z "$said" ] || printf '%s\\n' "$said" | while IFS= read -r line; do printf '%s: %s\\n' "${_MARK}" "$line"; done
+printf '%s %d\\n' "${_MARK}" "$status"
+"""
+
+
+class TarKind(enum.Enum):
+    GNU = "GNU tar that says its messages where they belong"
+    GNU_WITHOUT_MARK = "GNU tar whose messages follow"
+    ANY = "BusyBox, bsdtar and others, with the options that all of them have"
+
+
+class TarProgram:
+    """The tar of one host. ``mark`` is what its messages begin with, which occurs nowhere else."""
+
+    def __init__(self, kind: TarKind, mark: str) -> None:
+        self.kind = kind
+        self._mark = mark
+
+    def command(self, *, links_as_files: bool) -> Command:
+        """Reads names, each with a NUL after it, and writes what :meth:`output` understands.
+
+        Without ``links_as_files`` the second and later names of a file are written as links to the first. Only GNU tar
+        can do otherwise.
+        """
+        options = (*GNU_OPTIONS, *_LISTED, *(("--hard-dereference",) if links_as_files else ()))
+        environment = {**ENVIRONMENT, _MARK: self._mark}
+        if self.kind is TarKind.GNU:
+            return Command(("sh", "-c", _TOGETHER, "sh", self._mark, *options), ENVIRONMENT)
+        if self.kind is TarKind.GNU_WITHOUT_MARK:
+            return Command(("sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *options), environment)
+        # Not every BusyBox has -T, and with it no name could hold a line break.
+        return Command(("xargs", "-0", "sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *_ANY_TAR_OPTIONS), environment)
+
+    def output(self, chunks: Iterable[bytes]) -> Iterator[bytes | Said | Ended]:
+        """What the command wrote, taken apart."""
+        return _apart(chunks, self._mark.encode("utf-8", "surrogateescape"))
+
+
+def new_infix() -> str:
+    """What makes a path of tar unmistakable: 64 times chosen whether there is a dot between two slashes."""
+    bits = secrets.randbits(64)
+    return "/" + "".join("./" if bits >> number & 1 else "/" for number in range(64))
+
+
+def recognised(tar: str, marked: str, said: str) -> TarProgram | None:
+    """The program that answered PROBE, or None where there is none."""
+    if not tar:
+        return None
+    if said.startswith(f"{marked}: {_NOTHING}: "):
+        return TarProgram(TarKind.GNU, marked)
+    kind = TarKind.GNU_WITHOUT_MARK if f": {_NOTHING}: Cannot stat: " in said else TarKind.ANY
+    return TarProgram(kind, secrets.token_hex(20))
+
+
+def _apart(chunks: Iterable[bytes], mark: bytes) -> Iterator[bytes | Said | Ended]:
+    rest = b""
+    for chunk in chunks:
+        rest = rest + chunk if rest else chunk
+        while (start := rest.find(mark)) >= 0 and (end := rest.find(b"\n", start)) >= 0:
+            if start:
+                yield rest[:start]
+            yield _message(rest[start + len(mark) : end])
+            rest = rest[end + 1 :]
+        safe = start if start >= 0 else _start_of_mark(rest, mark)
+        if safe:
+            yield rest[:safe] if safe < len(rest) else rest
+            rest = rest[safe:]
+    if rest:
+        yield rest
+
+
+def _message(text: bytes) -> Said | Ended:
+    if text.startswith(b" ") and text[1:].isdigit():
+        return Ended(int(text[1:]))
+    return Said(text.removeprefix(b": ").removeprefix(b"tar: ").removeprefix(b"bsdtar: "))
+
+
+def _start_of_mark(data: bytes, mark: bytes) -> int:
+    """Where the end of the data may be the beginning of a mark; else its length."""
+    start = data.find(mark[:1], max(0, len(data) - len(mark) + 1))
+    while start >= 0 and not mark.startswith(data[start:]):
+        start = data.find(mark[:1], start + 1)
+    return start if start >= 0 else len(data)
