@@ -150,7 +150,7 @@ class SshConnection:
         if not self.is_open:
             raise SshUnavailableError(
                 f"The SSH server {self._server} ended the connection, or did not answer for "
-                f"{self.deadlines.answer:.0f} s."
+                f"{self.deadlines.answer:g} s."
             )
 
     def close(self) -> None:
@@ -318,7 +318,7 @@ class SshChannel:
             yield
         except TimeoutError as error:
             seconds = deadline or self._server.deadlines.answer
-            raise SshUnavailableError(f"The SSH server {self._server} did not answer for {seconds:.0f} s.") from error
+            raise SshUnavailableError(f"The SSH server {self._server} did not answer for {seconds:g} s.") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise _broken(self._server) from error
 
@@ -375,7 +375,7 @@ def _negotiated_transport(
     except (paramiko.SSHException, OSError, EOFError) as error:
         transport.close()
         raise SshUnavailableError(
-            f"What listens at {server} did not greet us as an SSH server within {server.deadlines.connect:.0f} s. "
+            f"What listens at {server} did not greet us as an SSH server within {server.deadlines.connect:g} s. "
             "Check HOST and PORT; a busy server may answer later."
         ) from error
     except BaseException:
@@ -391,7 +391,7 @@ def _host_key(server: SshServer, transport: Transport) -> HostKey:
         key = transport.get_remote_server_key()
     except paramiko.SSHException as error:
         raise SshUnavailableError(
-            f"The SSH server {server} did not agree on keys within {server.deadlines.connect:.0f} s."
+            f"The SSH server {server} did not agree on keys within {server.deadlines.connect:g} s."
         ) from error
     return HostKey(key.get_name(), key.asbytes())
 
@@ -409,7 +409,7 @@ def _socket(server: SshServer) -> socket.socket:
             f"Nothing listens at {server}: the connection was refused. Check HOST and PORT, and that it runs."
         ) from error
     except OSError as error:
-        reason = error.strerror or f"no answer within {server.deadlines.connect:.0f} s"
+        reason = error.strerror or f"no answer within {server.deadlines.connect:g} s"
         raise SshUnavailableError(
             f"The SSH server {server} cannot be reached: {reason}. Check HOST, PORT, and the firewalls between."
         ) from error

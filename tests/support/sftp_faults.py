@@ -66,11 +66,13 @@ class FaultPlan:
     def plan(self, fault: Fault) -> None:
         """From now on."""
         self.clear()
-        (self._folder / "plan").write_text(json.dumps(asdict(fault)))
+        with _locked(self._folder):
+            (self._folder / "plan").write_text(json.dumps(asdict(fault)))
 
     def clear(self) -> None:
-        for name in ("plan", "count", "fired"):
-            (self._folder / name).unlink(missing_ok=True)
+        with _locked(self._folder):
+            for name in ("plan", "count", "fired"):
+                (self._folder / name).unlink(missing_ok=True)
 
     @property
     def has_fired(self) -> bool:
@@ -85,6 +87,7 @@ class _Session:
         self._server = subprocess.Popen([SFTP_SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._output = threading.Lock()
         self._awaited: tuple[bytes, str] | None = None
+        self._parent = os.getppid()
 
     def run(self) -> None:
         threading.Thread(target=self._hand_back_answers, daemon=True).start()
@@ -100,6 +103,8 @@ class _Session:
 
     def _fault_for(self, kind: int) -> Fault | None:
         with _locked(self._folder):
+            if os.getppid() != self._parent:  # the connection is gone, and what it left in the pipe counts no more
+                os._exit(1)
             try:
                 fault = Fault(**json.loads((self._folder / "plan").read_text()))
             except FileNotFoundError:
