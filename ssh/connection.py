@@ -161,7 +161,7 @@ class SshConnection:
         with suppress(OSError):
             self._transport.sock.shutdown(socket.SHUT_RDWR)
         if self._jump:
-            self._jump.close()
+            self._jump.abandon()
 
     def _open_channel(self) -> Channel:
         import paramiko
