@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from errors import HostError
 from hosts.command import Command, CommandHost
 from hosts.docker_bridge import DockerBridge
-from hosts.docker_containers import Found, chosen, described
+from hosts.docker_containers import Found, capitalized, chosen, described
 from hosts.docker_stream import BrokenStreamError, DockerStream
 from hosts.outcome import ErrorOutput
 from hosts.remote_command import RemoteCommand
@@ -27,6 +27,10 @@ from utils import redact
 
 if TYPE_CHECKING:
     import socket
+
+# What runc answers for a program that was ended by SIGKILL, as all are when their container ends.
+_KILLED = 137
+_SECONDS_TO_NOTICE = 1.0
 
 _USUAL_DOCKER = "unix:///var/run/docker.sock"
 
@@ -77,6 +81,9 @@ class DockerCommandHost:
         self._docker = None
 
     def _connected(self) -> _Docker:
+        if self._docker and self._docker.bridge_failure:  # what broke may be whole again
+            self._docker.close()
+            self._docker = None
         if self._docker is None:
             self._docker = _Docker(self._container.docker_host, self._outer, self._deadlines)
         return self._docker
@@ -142,12 +149,25 @@ class _Docker:
 
     def check_alive(self, found: Found, name: str) -> None:
         """Raise HostError unless the container runs."""
-        with self.translated():
-            state = self.api.inspect_container(found.identity)["State"]
+        state = self._state(found)
         if state.get("Paused"):
-            raise HostError(f"{name} was paused while a program ran. Let it go on with: docker unpause {found.name}")
+            raise HostError(
+                f"{capitalized(name)} was paused while a program ran. Let it go on with: docker unpause {found.name}"
+            )
         if not state.get("Running"):
-            raise HostError(f"{name} {_stopped(state)}.")
+            raise HostError(f"{capitalized(name)} {_stopped(state)}.")
+
+    def ended_with_its_program(self, found: Found) -> bool:
+        """Whether the container of a program that was killed has ended. Docker may say so some time after it."""
+        deadline = time.monotonic() + _SECONDS_TO_NOTICE
+        while time.monotonic() < deadline:
+            try:
+                if not self._state(found).get("Running"):
+                    return True
+            except HostError:
+                return True
+            time.sleep(0.05)
+        return False
 
     @property
     def bridge_failure(self) -> HostError | None:
@@ -158,8 +178,7 @@ class _Docker:
         if self.bridge_failure:
             return f"was cut off: {self.bridge_failure}"
         try:
-            with self.translated():
-                state = self.api.inspect_container(found.identity)["State"]
+            state = self._state(found)
         except HostError as error:
             return f"was cut off: {error}"
         if state.get("Running"):
@@ -170,6 +189,11 @@ class _Docker:
         self.api.close()
         if self._bridge:
             self._bridge.close()
+
+    def _state(self, found: Found) -> dict[str, Any]:
+        with self.translated():
+            state: dict[str, Any] = self.api.inspect_container(found.identity)["State"]
+            return state
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -236,7 +260,12 @@ class _DockerWire:
             self._stream.finish_input()
 
     def exit_status(self) -> int | None:
-        return None if self._is_broken else self._docker.exit_status(self._identity)
+        if self._is_broken:
+            return None
+        status = self._docker.exit_status(self._identity)
+        if status == _KILLED and self._docker.ended_with_its_program(self._found):
+            return None
+        return status
 
     def why_cut(self) -> str:
         return self._docker.why_cut(self._found)

@@ -37,7 +37,7 @@ class DockerBridge:
         self._connections: set[socket.socket] = set()
         self._carriers: list[threading.Thread] = []
         # mkdtemp makes it for this user only: who reaches the socket is as good as root on the other host.
-        self._folder = Path(tempfile.mkdtemp(prefix="holdfast-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="holdfast-bridge-"))
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._folder / "docker.sock"))
         self._listener.listen()
@@ -74,13 +74,13 @@ class DockerBridge:
             carrier.start()
 
     def _carry(self, connection: socket.socket) -> None:
-        try:
-            with connection, self._outer.start(self._command, feeds_input=True) as running:
-                self._exchange(connection, running)
-        except HostError as error:
-            self.failure = self.failure or error
-        finally:
-            self._connections.discard(connection)
+        with connection:
+            try:
+                with self._outer.start(self._command, feeds_input=True) as running:
+                    self._exchange(connection, running)
+            except HostError as error:
+                self.failure = self.failure or error
+        self._connections.discard(connection)
 
     def _exchange(self, connection: socket.socket, running: RunningCommand) -> None:
         """Until both have ended, or either fails."""

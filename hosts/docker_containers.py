@@ -54,12 +54,12 @@ def chosen(wanted: DockerContainer, listed: Sequence[Mapping[str, Any]], place: 
         )
     if not fitting:
         there = _names([_found(container) for container in listed])
-        raise HostError(f"{_capital(what)} was not found{place}. Docker has: {there or 'no container at all'}.")
+        raise HostError(f"{capitalized(what)} was not found{place}. Docker has: {there or 'no container at all'}.")
     stopped = fitting[0]
     if stopped.state == "paused":
-        raise HostError(f"{_capital(what)} is paused{place}. Let it go on with: docker unpause {stopped.name}")
+        raise HostError(f"{capitalized(what)} is paused{place}. Let it go on with: docker unpause {stopped.name}")
     raise HostError(
-        f"{_capital(what)} is not running{place}, but {stopped.state}. Start it with: docker start {stopped.name}"
+        f"{capitalized(what)} is not running{place}, but {stopped.state}. Start it with: docker start {stopped.name}"
     )
 
 
@@ -91,5 +91,6 @@ def _names(containers: Sequence[Found]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
 
 
-def _capital(text: str) -> str:
+def capitalized(text: str) -> str:
+    """For the beginning of a sentence."""
     return text[0].upper() + text[1:]

@@ -62,12 +62,13 @@ exit "$status"
 """
 )
 
-# It looks again each second, as the number of a group that has ended may soon be that of another one.
+# It looks again each second, as the number of a group that has ended may soon be that of another one. Where dash needs
+# the `--`, busybox calls it wrong, goes on to the group, and fails all the same.
 _ENDING = """\
 trap "" HUP INT TERM PIPE
 kill -s TERM -- "-$group"
 waited=0
-while kill -s 0 -- "-$group"; do
+while kill -s 0 -- "-$group" || kill -s 0 "-$group"; do
     if [ "$waited" -eq {seconds} ]; then kill -s KILL -- "-$group"; break; fi
     sleep 1
     waited=$((waited+1))

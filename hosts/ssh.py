@@ -110,6 +110,7 @@ class _SshWire:
 
     def close(self) -> None:
         self._channel.close()
+        self._listener.join(_SECONDS_FOR_LAST_WORDS)
 
     def _listen(self) -> None:
         with suppress(SshError):  # whoever receives the standard output is told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -64,9 +65,19 @@ def test_every_shell_hands_on_exit_statuses(sh: str) -> None:
         assert launched([*interpreter, *LAUNCHER_ARGV[1:]], launching, b"").returncode == status
 
 
-def test_what_ends_a_group_that_is_gone_says_nothing() -> None:
-    answer = launched(list(LAUNCHER_ARGV), ending_input(2**22 + 1), b"")
-    assert (answer.stdout, answer.stderr) == (b"", b"")
+@pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
+@pytest.mark.parametrize("sh", [pytest.param(name, marks=requires_program(name)) for name in POSIX_SHELLS])
+def test_every_shell_ends_groups(sh: str, trap: str) -> None:
+    interpreter = [sh, "sh"] if sh == "busybox" else [sh]
+    script = f"{trap}echo begun; sleep 1000; true"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as group:
+        assert group.stdout
+        assert group.stdout.readline() == b"begun\n"
+        ended = launched([*interpreter, *LAUNCHER_ARGV[1:]], ending_input(group.pid), b"")
+        assert (ended.stdout, ended.stderr) == (b"", b"")
+        assert group.wait(60) == (-signal.SIGKILL if trap else -signal.SIGTERM)
+        gone = launched([*interpreter, *LAUNCHER_ARGV[1:]], ending_input(group.pid), b"")
+        assert (gone.stdout, gone.stderr) == (b"", b"")
 
 
 @pytest.mark.parametrize("name", ["", "A-B", "1A", "A=B", "A B", "Ä", "A\n", "$(id)"])
