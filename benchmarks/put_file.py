@@ -1,4 +1,4 @@
-"""Puts a ready file to a storage as a backup does: ``python -m benchmarks.put_file CONFIG STORAGE FILE KEY``.
+"""Puts a file to a storage as a backup does, under a new key: ``python -m benchmarks.put_file CONFIG STORAGE FILE``.
 
 It is also what the peers are held against where only the sending counts: ``rclone copyto``, ``sftp put``, boto3.
 """
@@ -6,6 +6,7 @@ It is also what the peers are held against where only the sending counts: ``rclo
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +19,10 @@ _CHUNK_SIZE = 1 << 20
 
 
 def main() -> None:
-    config, storage_name, file, key = sys.argv[1:]
+    config, storage_name, file = sys.argv[1:]
     configuration = load_configuration(Path(config), os.environ)
     storage = open_storage(configuration.storages[storage_name], Workplace(configuration.state_directory))
-    storage.put(key, _chunks(Path(file)))
+    storage.put(f"file-{secrets.token_hex(8)}", _chunks(Path(file)))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ The server shares the processors with the client, so seconds are those of both.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -36,44 +37,41 @@ def to_s3(corpus: Path, work: Path, rounds: int) -> Table:
         ours = work / "holdfast-s3"
         ready = _ready_archive(corpus, work)
         keys = {"AWS_ACCESS_KEY_ID": server.access_key_id, "AWS_SECRET_ACCESS_KEY": server.secret_access_key}
-        restic = {
-            **keys,
-            "RESTIC_PASSWORD": "benchmark",
-            "RESTIC_CACHE_DIR": str(work / "restic-cache"),
-            "RESTIC_REPOSITORY": f"s3:{server.endpoint_url}/restic",
-        }
+        restic = {**keys, "RESTIC_PASSWORD": "benchmark", "RESTIC_CACHE_DIR": str(work / "restic-cache")}
+        bucket_name = work / "bucket"
+        numbers = itertools.count()
 
         def empty() -> None:
-            for folder in (work / "s3").iterdir():
-                shutil.rmtree(folder)
-            shutil.rmtree(ours, ignore_errors=True)
-            shutil.rmtree(work / "restic-cache", ignore_errors=True)
-            for bucket in ("ours", "ready", "zipped"):
-                (work / "s3" / bucket).mkdir()
-            _configure(ours, corpus, "OFFSITE", [_s3_storage(server)])
+            """A bucket of a new name: the server remembers what was in a folder that is removed behind its back."""
+            for folder in (ours, work / "restic-cache", *(work / "s3").iterdir()):
+                shutil.rmtree(folder, ignore_errors=True)
+            bucket = f"bucket-{next(numbers)}"
+            server.client().create_bucket(Bucket=bucket)
+            bucket_name.write_text(bucket)
+            _configure(ours, corpus, "OFFSITE", [_s3_storage(server, bucket)])
 
         def make_repository() -> None:
             empty()
-            subprocess.run(["restic", "init", "-q"], env={**os.environ, **restic}, check=True)
+            subprocess.run(["sh", "-c", f"{restic_here} init -q"], env={**os.environ, **restic}, check=True)
 
+        restic_here = f"restic -r s3:{server.endpoint_url}/$(cat '{bucket_name}')"
+        upload = " ".join(_module("boto3_upload", server.endpoint_url, f"$(cat '{bucket_name}')", "corpus.zip", ready))
         contenders = [
             Contender("Holdfast to S3", holdfast("backup.py", ours, "-q", "bench/corpus"), empty),
             Contender(
-                "restic, first backup", ["restic", "backup", "-q", str(corpus)], make_repository, environment=restic
+                "restic, first backup",
+                ["sh", "-c", f"{restic_here} backup -q '{corpus}'"],
+                make_repository,
+                environment=restic,
             ),
             Contender(
                 "zip | rclone rcat",
-                ["sh", "-c", f"zip -r -q -y - '{corpus}' | '{RCLONE}' rcat peer:zipped/corpus.zip"],
+                ["sh", "-c", f"zip -r -q -y - '{corpus}' | '{RCLONE}' rcat peer:$(cat '{bucket_name}')/corpus.zip"],
                 empty,
                 environment=_rclone_s3(server),
             ),
             Contender("packing to nowhere", _module("pack_to_nowhere", corpus), empty),
-            Contender(
-                "boto3, a ready archive",
-                _module("boto3_upload", server.endpoint_url, "ready", "corpus.zip", ready),
-                empty,
-                environment=keys,
-            ),
+            Contender("boto3, a ready archive", ["sh", "-c", upload], empty, environment=keys),
         ]
         results = take_turns(contenders, rounds, lambda: warm(corpus))
         size, count = size_and_count(corpus)
@@ -160,18 +158,20 @@ def over_a_long_line(work: Path, file: Path, rounds: int) -> Table:
             far = S3Server("rclone", f"http://127.0.0.1:{far_s3}")
             ours = work / "holdfast-far"
 
+            (work / "s3" / "ours").mkdir(exist_ok=True)
+
             def empty() -> None:
                 shutil.rmtree(root)
                 root.mkdir()
-                for folder in (work / "s3").iterdir():
-                    shutil.rmtree(folder)
-                (work / "s3" / "ours").mkdir()
                 _configure(ours, file, "OFFSITE", [_s3_storage(far), _sftp_storage(sshd, root, far_sshd)])
 
             contenders = [
                 Contender("S3: Holdfast", _put_file(ours, "OFFSITE", file), empty),
                 Contender(
-                    "S3: rclone copyto", _rclone("copyto", file, "peer:ours/file"), empty, environment=_rclone_s3(far)
+                    "S3: rclone copyto",
+                    _rclone("copyto", "--ignore-times", file, "peer:ours/file"),
+                    empty,
+                    environment=_rclone_s3(far),
                 ),
                 Contender("SFTP: Holdfast", _put_file(ours, "SERVER", file), empty),
                 Contender(
@@ -282,11 +282,11 @@ def _configure(
     (folder / "config.yaml").chmod(0o600)
 
 
-def _s3_storage(server: S3Server) -> dict[str, object]:
+def _s3_storage(server: S3Server, bucket: str = "ours") -> dict[str, object]:
     return {
         "NAME": "OFFSITE",
         "TYPE": "S3",
-        "BUCKET": "ours",
+        "BUCKET": bucket,
         "ENDPOINT_URL": server.endpoint_url,
         "REGION": "us-east-1",
         "ACCESS_KEY_ID": server.access_key_id,
@@ -344,7 +344,7 @@ def _module(name: str, *arguments: str | Path) -> list[str]:
 
 
 def _put_file(folder: Path, storage: str, file: Path) -> list[str]:
-    return _module("put_file", folder / "config.yaml", storage, file, "file")
+    return _module("put_file", folder / "config.yaml", storage, file)
 
 
 def _ready_archive(corpus: Path, work: Path) -> Path:
