@@ -37,10 +37,21 @@ quietly() {
 
 may_install_packages() { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; }
 
+# Servers that only the tests start must not be started as services: not on the port of the machine's own, not at all.
+# https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
+forbid_services() {
+    if [ -e "$policy" ]; then return; fi
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+policy=/usr/sbin/policy-rc.d
+
 # Package lists may be missing (a fresh container) or old (then a download answers 404): both are cured by an update.
 install_packages() {
     echo "Installing system packages: $*"
     export DEBIAN_FRONTEND=noninteractive
+    if [ -n "${without_services:-}" ]; then forbid_services; fi
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 </dev/null && return
     quietly apt-get update -qq && quietly apt-get install -y -qq --no-install-recommends "$@"
 }
@@ -149,6 +160,8 @@ case "${1:-}" in
         ;;
     test)
         ensure_python_packages requirements.txt requirements-dev.txt
+        ensure_programs "$programs_to_run" "Backups work without it; nothing is run on a schedule."
+        without_services=yes
         ensure_programs "$programs_to_test" "The tests that need them are skipped, and named at the end."
         ;;
     *)
