@@ -8,6 +8,7 @@ container is looked at instead (docker-py#2097). The output ends well only with 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -60,10 +61,16 @@ class DockerCommandHost:
         self._container = container
         self._outer = outer
         self._deadlines = deadlines or DockerDeadlines()
+        self._lock = threading.Lock()
         self._docker: _Docker | None = None
 
     def start(self, command: Command, *, feeds_input: bool = False) -> RemoteCommand:
         docker = self._connected()
+        if feeds_input and docker.is_encrypted:
+            raise HostError(
+                f"The program {command} cannot be given its input on {self.name}: Docker is reached over TLS, which "
+                "has no way to end the input alone. Reach it by its Unix socket, with SSH where it is elsewhere."
+            )
         found = chosen(self._container, docker.containers(), self._place)
         return RemoteCommand(
             command,
@@ -74,19 +81,21 @@ class DockerCommandHost:
         )
 
     def close(self) -> None:
-        if self._docker:
-            self._docker.close()
-        elif self._outer:
-            self._outer.close()
-        self._docker = None
+        with self._lock:
+            if self._docker:
+                self._docker.close()
+            elif self._outer:
+                self._outer.close()
+            self._docker = None
 
     def _connected(self) -> _Docker:
-        if self._docker and self._docker.bridge_failure:  # what broke may be whole again
-            self._docker.close()
-            self._docker = None
-        if self._docker is None:
-            self._docker = _Docker(self._container.docker_host, self._outer, self._deadlines)
-        return self._docker
+        with self._lock:
+            if self._docker and self._docker.bridge_failure:  # what broke may be whole again
+                self._docker.close()
+                self._docker = None
+            if self._docker is None:
+                self._docker = _Docker(self._container.docker_host, self._outer, self._deadlines)
+            return self._docker
 
 
 class _Docker:
@@ -101,6 +110,10 @@ class _Docker:
             if self._bridge:
                 self._bridge.close()
             raise
+
+    @property
+    def is_encrypted(self) -> bool:
+        return str(self.api.base_url).startswith("https:")
 
     def containers(self) -> list[dict[str, Any]]:
         """All of them, as GET /containers/json tells."""

@@ -26,8 +26,8 @@ from hosts.docker import DockerCommandHost, DockerDeadlines, _Docker
 from hosts.docker_containers import Found
 from model import DockerContainer, Secret
 from tests.support.dockerd import BUSYBOX_PROGRAM, Dockerd, dockerd, requires_dockerd, running_dockerd
-from tests.support.host_contract import HostContract, failure_of, output_of, shell
-from tests.support.skips import requires_root
+from tests.support.host_contract import HostContract, failure_of, output_of, shell, unique_number, wait_until_gone
+from tests.support.skips import requires_program, requires_root
 from tests.support.sshd import free_port
 
 __all__ = ["dockerd"]
@@ -229,6 +229,32 @@ def test_docker_host_of_the_environment(dockerd: Dockerd, container: str, monkey
     host = DockerCommandHost(DockerContainer(container))
     assert output_of(host, "echo out") == b"out\n"
     host.close()
+
+
+@requires_program("openssl")
+def test_docker_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output comes as it is; input is refused, because TLS cannot end one direction."""
+    make = ("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "2")
+    names = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem")
+    subprocess.run([*make, *names], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "ca.pem").symlink_to("cert.pem")  # it is signed by itself, for both ends
+    port = free_port()
+    files = (f"--tlscacert={tmp_path}/ca.pem", f"--tlscert={tmp_path}/cert.pem", f"--tlskey={tmp_path}/key.pem")
+    with running_dockerd("--host", f"tcp://127.0.0.1:{port}", "--tlsverify", *files) as dockerd:
+        name = dockerd.run()
+        for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they go before the certificates of DOCKER_CERT_PATH
+            monkeypatch.delenv(bundle, raising=False)
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        host = DockerCommandHost(DockerContainer(name, docker_host=f"tcp://127.0.0.1:{port}"))
+        number = unique_number()
+        with host.start(shell(f"yes {number}")) as running:
+            assert next(running.chunks()).startswith(b"%d\n" % number)
+        wait_until_gone(number)
+        assert len(output_of(host, "head -c 20000000 /dev/zero")) == 20_000_000
+        with pytest.raises(HostError, match="Docker is reached over TLS, which has no way to end the input alone"):
+            host.start(Command(("cat",)), feeds_input=True)
+        host.close()
 
 
 def test_what_docker_tells_of_a_program_holds_no_secret(dockerd: Dockerd, own: str) -> None:

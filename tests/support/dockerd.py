@@ -15,7 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,12 +85,12 @@ class Dockerd:
 
 
 @contextmanager
-def running_dockerd() -> Iterator[Dockerd]:
-    """A Docker with the BUSYBOX image and no network."""
+def running_dockerd(*options: str) -> Iterator[Dockerd]:
+    """A Docker with the BUSYBOX image and no network, and with further options."""
     # Not below a long path: that of a socket has at most 107 bytes (unix(7)).
     folder = Path(tempfile.mkdtemp(prefix="holdfast-dockerd-", dir="/tmp"))
     try:
-        dockerd = _started(folder)
+        dockerd = _started(folder, options)
         try:
             dockerd.import_image(BUSYBOX, busybox_tree())
             yield dockerd
@@ -134,7 +134,7 @@ def _add_folder(tree: tarfile.TarFile, name: str, mode: int) -> None:
     tree.addfile(folder)
 
 
-def _started(folder: Path) -> Dockerd:
+def _started(folder: Path, options: Sequence[str]) -> Dockerd:
     """With overlay2 where the kernel and the file system can do it, else by copying files."""
     for driver in ("overlay2", "vfs"):
         with (folder / "log").open("ab") as log:
@@ -146,6 +146,7 @@ def _started(folder: Path) -> Dockerd:
                     *("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"),
                     *("--storage-driver", driver),
                     *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+                    *options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
