@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from errors import ObjectNotFoundError
 from ssh.connection import SshServer, connect
-from storages.sftp_checksum import can_checksum
-from storages.sftp_protocol import SftpSession, SftpStatusError
+from storages.sftp.checksum import can_checksum
+from storages.sftp.protocol import SftpSession, SftpStatusError
 
 
 class SftpSessions:

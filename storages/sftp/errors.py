@@ -15,7 +15,7 @@ from errors import (
     StorageFullError,
     StorageUnavailableError,
 )
-from storages.sftp_protocol import SftpStatusError, Status
+from storages.sftp.protocol import SftpStatusError, Status
 from utils import printable
 
 # Servers that speak version 3 only have no status for a full disk, and some say it in the message.

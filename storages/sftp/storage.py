@@ -2,7 +2,7 @@
 
 The key is the path of a file below the root folder, as it is in a local storage; there is nothing else in it. An
 object is written under a hidden name, flushed where the server offers that, compared with what was sent, and only then
-renamed, which fails where the name is taken. See ``sftp_upload``.
+renamed, which fails where the name is taken. See ``storages.sftp.upload``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from model import Secret, StorageDefinition, StoredObject
 from ssh.connection import SshServer
 from ssh.sign_in import Credentials
 from storages.settings import required_setting, setting
-from storages.sftp_download import read_range
-from storages.sftp_errors import Place
-from storages.sftp_protocol import Attributes, SftpSession, SftpStatusError, Status
-from storages.sftp_sessions import SftpSessions
-from storages.sftp_upload import SftpUpload
+from storages.sftp.download import read_range
+from storages.sftp.errors import Place
+from storages.sftp.protocol import Attributes, SftpSession, SftpStatusError, Status
+from storages.sftp.sessions import SftpSessions
+from storages.sftp.upload import SftpUpload
 from storages.storage import UNFINISHED_PREFIX, check_file_key, is_text
 from storages.workplace import Workplace
 

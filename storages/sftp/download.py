@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from errors import StorageError
-from storages.sftp_protocol import (
+from storages.sftp.protocol import (
     READ,
     Answer,
     Kind,

@@ -5,7 +5,7 @@ another one is opened, and the upload goes on with the blocks that were not answ
 may be carried out twice.
 
 What the server holds is compared with what was sent before the object gets its name. A large one the server reads
-itself (see ``sftp_checksum``); a small one, and all where the server runs no commands, is read back over the line.
+itself (see ``checksum``); a small one, and all where the server runs no commands, is read back over the line.
 That is done at the end: servers that are built with github.com/pkg/sftp take a READ of a file that is being written
 for a WRITE, and put zeros into it.
 """
@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from errors import IntegrityError, ObjectExistsError, SshError, StorageError, StorageUnavailableError
-from storages.sftp_checksum import PosixChecksum, is_plain, remote_checksum
-from storages.sftp_download import read_range
-from storages.sftp_errors import Place
-from storages.sftp_protocol import (
+from storages.sftp.checksum import PosixChecksum, is_plain, remote_checksum
+from storages.sftp.download import read_range
+from storages.sftp.errors import Place
+from storages.sftp.protocol import (
     CREATE,
     READ,
     TRUNCATE,
@@ -38,7 +38,7 @@ from storages.sftp_protocol import (
     long_number,
     text,
 )
-from storages.sftp_sessions import SftpSessions
+from storages.sftp.sessions import SftpSessions
 from storages.storage import UNFINISHED_PREFIX
 from storages.workplace import Workplace
 
