@@ -46,7 +46,7 @@ def write_report(name: str, title: str, tables: Sequence[Table], docs: Path, pee
     for table in tables:
         parts += ["", f"## {table.title}", "", table.text, "", _row(table.header), _row("---" for _ in table.header)]
         parts += [_row(row) for row in table.rows]
-    (docs / "benchmarks.md").write_text("\n".join(parts) + "\n")
+    (docs / f"{name}.md").write_text("\n".join(parts) + "\n")
 
 
 def machine() -> str:

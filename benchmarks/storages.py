@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -116,7 +117,8 @@ def to_sftp(work: Path, file: Path, rounds: int) -> Table:
 
 def to_onedrive(work: Path, file: Path, rounds: int) -> Table:
     """A ready file to the emulator, against fragments that are sent with nothing else done."""
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    content = file.read_bytes()
+    digest, checksum = hashlib.sha256(content).hexdigest(), zlib.crc32(content)
     with started_emulator(keep="nothing") as emulator:
         ours = work / "holdfast-onedrive"
 
@@ -128,7 +130,7 @@ def to_onedrive(work: Path, file: Path, rounds: int) -> Table:
         contenders = [
             Contender(
                 "Holdfast",
-                _module("put_known_file", ours / "config.yaml", file, digest, "corpus.zip"),
+                _module("put_known_file", ours / "config.yaml", file, digest, str(checksum), "corpus.zip"),
                 empty,
                 environment=environment,
             ),
@@ -138,7 +140,7 @@ def to_onedrive(work: Path, file: Path, rounds: int) -> Table:
     return _table(
         "A ready file to OneDrive",
         f"{file.stat().st_size / 1e9:.2f} GB to the emulator. The raw fragments are read and sent one after the other. "
-        "Holdfast also computes SHA-256 and quickXorHash, and keeps the session's state.",
+        "Holdfast also computes CRC-32 and quickXorHash, and keeps the session's state.",
         results,
         "Holdfast",
     )

@@ -57,6 +57,6 @@ def _adapter(definition: StorageDefinition, workplace: Workplace) -> Storage:
 
             return onedrive_storage(definition, workplace)
         case StorageType.SFTP:
-            from storages.sftp import sftp_storage
+            from storages.sftp.storage import sftp_storage
 
             return sftp_storage(definition, workplace)

@@ -22,8 +22,8 @@ from model import Secret, StorageDefinition, StorageType
 from ssh.connection import Deadlines, SshServer
 from ssh.sign_in import Credentials
 from storages.factory import open_storage
-from storages.sftp import SftpStorage
-from storages.sftp_checksum import PosixChecksum
+from storages.sftp.checksum import PosixChecksum
+from storages.sftp.storage import SftpStorage
 from storages.storage import UNFINISHED_PREFIX, Storage
 from storages.workplace import Workplace
 from tests.support.delay_proxy import delay_proxy

@@ -11,7 +11,7 @@ import pytest
 from errors import IntegrityError, StorageError, StorageFullError, StorageUnavailableError
 from ssh.connection import Deadlines
 from storages.retrying import RetryingStorage
-from storages.sftp import SftpStorage
+from storages.sftp.storage import SftpStorage
 from storages.storage import UNFINISHED_PREFIX
 from storages.workplace import Workplace
 from tests.support import sftp_faults

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssh.connection import Deadlines, SshServer
 from ssh.sign_in import Credentials
-from storages.sftp import SftpStorage
+from storages.sftp.storage import SftpStorage
 from storages.workplace import Patience, Workplace
 from tests.support.sshd import USER, Sshd
 
