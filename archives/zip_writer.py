@@ -152,8 +152,12 @@ class ZipWriter:
     def _plan_stream(self, member: Member, content: StreamContent, executor: ThreadPoolExecutor) -> Iterator[Step]:
         large = self._large(member, zip64=True)
         yield lambda: self._begin(large)
+        latest: bytes | None = None
         for data in _in_blocks(content.chunks()):
-            yield self._plan_block(large, executor.submit(pack_data_block, data, self._codec), len(data))
+            # The zeros of a hole may come as the same object again and again, and are packed once.
+            if data is not latest:
+                latest, block = data, executor.submit(pack_data_block, data, self._codec)
+            yield self._plan_block(large, block, len(data))
         yield lambda: self._end(large)
 
     def _plan_block(self, large: _LargeMember, block: Future[PackedBlock], length: int) -> Step:
@@ -270,6 +274,9 @@ def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of BLOCK_SIZE; the last may be shorter."""
     buffer = bytearray()
     for chunk in chunks:
+        if not buffer and len(chunk) == BLOCK_SIZE:
+            yield chunk
+            continue
         buffer += chunk
         while len(buffer) >= BLOCK_SIZE:
             yield bytes(buffer[:BLOCK_SIZE])

@@ -51,6 +51,7 @@ def members(source: FileSource, host: CommandHost, note: Callable[[Note], None])
     Raises SourceError before the first member where a configured path is missing or cannot be reached, and HostError
     where the host or a program there fails.
     """
+    note = _once(note)
     found = survey(source, host)
     selection = Selection(source, host, note)
     for root in found.roots:
@@ -62,6 +63,18 @@ def members(source: FileSource, host: CommandHost, note: Callable[[Note], None])
             yield from transferred
         # What is a link to a file that was sent has its content in the archive too, as everywhere else.
         wanted, first_links = transfer.again, transfer.again_first_links
+
+
+def _once(note: Callable[[Note], None]) -> Callable[[Note], None]:
+    """The same, but of a folder that neither find nor tar may open it is said once."""
+    noted: set[Note] = set()
+
+    def note_once(said: Note) -> None:
+        if said not in noted:
+            noted.add(said)
+            note(said)
+
+    return note_once
 
 
 class _Transfer:
@@ -85,7 +98,8 @@ class _Transfer:
         self._missing: list[bytes] = []
         self._entry: TarEntry | None = None
         self._is_cut_off = False
-        self._has_failed = False
+        self._failed_status = 0
+        self._has_noted = False
         self.again = PathList()
         self.again_first_links = PathList()
 
@@ -177,7 +191,7 @@ class _Transfer:
                 raise self._failure(error.ended.status) from error
             self._note(note)
             stream.abandon_entry()
-            self._is_cut_off = True
+            self._is_cut_off = self._has_noted = True
 
     def _find_expected(self, path: bytes) -> bytes:
         """Go on to this path in the list of what was asked for; the answer is its first link, or ``b""``."""
@@ -210,12 +224,13 @@ class _Transfer:
         if cut is not None:
             entry.limit = cut.limit
             self._note(cut.note)
+            self._has_noted = True
 
     def _on_ended(self, status: int) -> None:
         self._entry = None
         if status > 2:
             raise self._failure(status)
-        self._has_failed |= status != 0
+        self._failed_status = max(self._failed_status, status)
 
     def _finish(self) -> None:
         """Say what has not come, and everything else that tar has said."""
@@ -223,6 +238,8 @@ class _Transfer:
             self._pass_over(path, first_link)
         notes = [self._messages.note_of_missing(path) for path in self._missing]
         notes += self._messages.remaining_notes()
+        if self._failed_status and not (notes or self._has_noted):
+            raise self._failure(self._failed_status)
         for note in notes:
             self._note(note)
 
@@ -242,13 +259,13 @@ class _Feeder:
         self._running = running
         self._names = names
         self._thread = threading.Thread(target=self._feed, name="names for tar", daemon=True)
-        self.error: HostError | None = None
+        self.error: Exception | None = None
         self.start, self.join = self._thread.start, self._thread.join
 
     def _feed(self) -> None:
         try:
             self._running.feed(self._names.terminated())
-        except HostError as error:
+        except Exception as error:  # of whatever kind where the program was ended meanwhile
             self.error = error
 
 
@@ -256,7 +273,6 @@ class _HeldContent(SeekableContent):
     """What has come already."""
 
     __slots__ = ("_data",)
-    can_be_sent = True
 
     def __init__(self, data: bytes) -> None:
         self._data = data

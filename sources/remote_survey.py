@@ -59,9 +59,9 @@ def survey(source: FileSource, host: CommandHost) -> Survey:
     with host.start(Command(("sh", "-c", _SCRIPT, "sh", new_infix(), *arguments), ENVIRONMENT)) as running:
         answer = b"".join(running.chunks())
     tar_path, marked, said, find, *answers = answer.split(b"\0")
-    tar = recognised(_decoded(tar_path), _decoded(marked), _decoded(said))
-    if tar is None or not find:
-        raise HostError(f"The program {'find' if tar else 'tar'} was not found on {host.name}. Install it there.")
+    tar = recognised(_decoded(tar_path), _decoded(marked), _decoded(said), host.name)
+    if not find:
+        raise HostError(f"The program find was not found on {host.name}. Install it there.")
     found: dict[bytes, None] = {}
     missing = []
     for path, reason, target in zip(paths, answers[0::2], answers[1::2], strict=False):

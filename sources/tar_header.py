@@ -1,7 +1,7 @@
 """One entry of a tar stream, from its header blocks: POSIX.1-2017, pax(1), and GNU tar's manual, "Basic Tar Format".
 
-What is read is what GNU tar (as ``tar_program`` calls it), BusyBox and bsdtar write: ustar and pax headers, GNU's long
-names, and numbers in base 256. Nothing in a header is believed that cannot be.
+What is read is what GNU tar (as ``tar_program`` calls it) and BusyBox write: ustar and pax headers, GNU's long names,
+numbers in base 256. Nothing in a header is believed that cannot be.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from utils import printable
 
@@ -62,9 +63,7 @@ def parse_header(
 ) -> TarEntry:
     """The entry of a header block; the others are what came before it for this entry. Raises TarFormatError."""
     (name, mode, uid, gid, size, mtime, checksum, kind, link, magic, user, group, prefix) = _FIELDS.unpack(block)
-    # The sum counts the eight bytes of its own field as spaces.
-    if _number(checksum) != sum(block) - sum(checksum) + 8 * 0x20:
-        raise TarFormatError("a header's sum is wrong")
+    _check_sum(block, checksum)
     path = _text(name)
     if magic != _GNU_MAGIC and prefix[0]:
         path = _text(prefix) + b"/" + path
@@ -72,11 +71,11 @@ def parse_header(
     entry = TarEntry(
         path=long_name if long_name is not None else path,
         type=FILE if kind in _FILES else kind,
-        mode=_number(mode) & 0o7777,
-        uid=_number(uid),
-        gid=_number(gid),
-        user=_decoded(_text(user)),
-        group=_decoded(_text(group)),
+        mode=_known_number(mode) & 0o7777,
+        uid=_known_number(uid),
+        gid=_known_number(gid),
+        user=_known_name(user),
+        group=_known_name(group),
         modified_ns=_number(mtime, may_be_negative=True) * 10**9,
         stored=stored,
         size=stored,
@@ -89,6 +88,12 @@ def parse_header(
     if b"\0" in entry.path or b"\0" in entry.link:
         raise TarFormatError(f"a NUL in the name {printable(entry.path)}")
     return entry
+
+
+def extension_size(block: bytes) -> int:
+    """How long what belongs to the next entry is: of a header block of the type PAX, LONG_NAME or LONG_LINK."""
+    _check_sum(block, block[148:156])
+    return _number(block[124:136])
 
 
 def parse_pax(data: bytes) -> dict[bytes, bytes]:
@@ -144,6 +149,12 @@ def _apply_sparse(pax: Mapping[bytes, bytes], entry: TarEntry) -> None:
     entry.size = _decimal(pax.get(b"GNU.sparse.realsize", b""))
 
 
+def _check_sum(block: bytes, checksum: bytes) -> None:
+    # The sum counts the eight bytes of its own field as spaces.
+    if _number(checksum) != sum(block) - sum(checksum) + 8 * 0x20:
+        raise TarFormatError("a header's sum is wrong")
+
+
 def _number(digits: bytes, *, may_be_negative: bool = False) -> int:
     """Octal digits, or in base 256 where the highest bit is set (and negative where all of the first byte is)."""
     if digits[0] & 0x80:
@@ -154,12 +165,25 @@ def _number(digits: bytes, *, may_be_negative: bool = False) -> int:
         stripped = digits.strip(b" \0")
         if not stripped:
             return 0
-        if not stripped.isdigit() or b"8" in stripped or b"9" in stripped:
+        try:
+            number = int(stripped, 8) if stripped.isdigit() else -1  # int() takes signs and underscores too
+        except ValueError:
+            number = -1
+        if number < 0:
             raise TarFormatError(f"the number {printable(stripped)}, which is none")
-        number = int(stripped, 8)
     if number > _LARGEST_NUMBER:
         raise TarFormatError(f"the number {number}, which cannot be")
     return number
+
+
+# The files of a tree have few modes and owners.
+_known_number = lru_cache(1024)(_number)
+
+
+@lru_cache(1024)
+def _known_name(padded: bytes) -> str:
+    name = _decoded(_text(padded))
+    return "" if name.isdigit() else name  # BusyBox writes the number of a user without a name
 
 
 def _base_256(digits: bytes) -> int:

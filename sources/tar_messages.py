@@ -1,4 +1,4 @@
-"""What ``tar`` says about files, in the words of GNU tar, BusyBox and bsdtar (with LC_ALL=C)."""
+"""What ``tar`` says about files, in the words of GNU tar and BusyBox (with LC_ALL=C)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _WITHOUT_CONSEQUENCE = re.compile(
     rb"(?i:exiting with failure status|error exit delayed|removing leading)|Warning: .*not supported$"
 )
 _VANISHED = ("No such file or directory", "Not a directory", "Too many levels of symbolic links")
+_END_OF_NAME = re.compile(rb"(?<!\\): ")
 _BUSYBOX_NAME = re.compile(rb"can't \w+ '(.*)'", re.DOTALL)
 
 # quotearg.c of gnulib, escape_quoting_style; a colon is escaped because it ends a name in a message.
@@ -43,7 +44,7 @@ class Messages:
         if _WITHOUT_CONSEQUENCE.search(text):
             return
         self.latest = text
-        name, _, said = text.partition(b": ")
+        name, _, said = _END_OF_NAME.sub(b"\0", text, count=1).partition(b"\0")
         self._said[name] = said
 
     def cut(self, path: bytes, size: int) -> Cut | None:
@@ -82,10 +83,10 @@ class Messages:
         return Note(NoteKind.UNREADABLE, path[1:], reason)
 
     def remaining_notes(self) -> list[Note]:
-        """Notes of everything that is left, which is forgotten."""
-        notes = [_note(name, said) for name, said in self._said.items()]
+        """Notes of every path that is left, which are forgotten."""
+        named = [(_unescaped(name), said) for name, said in self._said.items()]
         self._said.clear()
-        return notes
+        return [_note(path[1:], said) for path, said in named if path.startswith(b"/")]
 
     def _about(self, path: bytes, *, remove: bool) -> bytes | None:
         for form in _forms(path):
@@ -104,8 +105,7 @@ def _forms(path: bytes) -> tuple[bytes, ...]:
     return (escaped, fully, path, b"can't open '%b'" % path, b"can't stat '%b'" % path, b"can't read '%b'" % path)
 
 
-def _note(name: bytes, said: bytes) -> Note:
-    path = _unescaped(name).removeprefix(b"/")
+def _note(path: bytes, said: bytes) -> Note:
     if b"file changed as we read it" in said:
         return Note(NoteKind.CHANGED, path, "it was written to while it was read")
     if found := _SHRANK.fullmatch(said):
@@ -114,7 +114,7 @@ def _note(name: bytes, said: bytes) -> Note:
         )
     if _READ_ERROR.fullmatch(said):
         return Note(NoteKind.UNREADABLE, path, f"{printable(said)}; zeros stand in place of the rest")
-    return Note(NoteKind.UNREADABLE, path, printable(said or name))
+    return Note(NoteKind.UNREADABLE, path, printable(said))
 
 
 def _unescaped(name: bytes) -> bytes:

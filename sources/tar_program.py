@@ -14,10 +14,13 @@ asked for, only zeros are ever left out, and nothing may follow the exit status.
 from __future__ import annotations
 
 import enum
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 
+from errors import HostError
 from hosts.command import Command
+from sources.tar_header import TarFormatError
 from sources.tar_stream import Ended, Said
 
 ENVIRONMENT = {"LC_ALL": "C"}
@@ -34,16 +37,16 @@ GNU_OPTIONS = (
     "--quoting-style=escape",
 )
 _LISTED = ("--file=-", "--null", "--files-from=-")
-_ANY_TAR_OPTIONS = ("-c", "-f", "-", "--no-recursion", "--")
+_BUSYBOX_OPTIONS = ("-c", "-f", "-", "--no-recursion", "--")
 
 _NOTHING = "/dev/null/none"
 
 # $1 is what is put before the last slash of tar's path.
 PROBE = f"""
 tar=$(command -v tar) || tar=
-marked=${{tar%/*}}$1${{tar##*/}}
-said=
-case $tar in /*) said=$("$marked" {" ".join(GNU_OPTIONS)} --file=/dev/null {_NOTHING} 2>&1) ;; esac
+marked=tar
+case $tar in /*) marked=${{tar%/*}}$1${{tar##*/}} ;; esac
+said=$("$marked" {" ".join(GNU_OPTIONS)} --file=/dev/null {_NOTHING} 2>&1)
 printf '%s\\0%s\\0%s\\0' "$tar" "$marked" "$said"
 """
 """Prints three answers, each with a NUL after it, for :func:`recognised`."""
@@ -59,10 +62,17 @@ printf '%s %d\\n' "${_MARK}" "$status"
 """
 
 
+# What the collected messages of a tar without a mark begin with.
+_PROGRAM = re.compile(rb"^[^ ]*tar: ")
+
+
+_LONGEST_MESSAGE = 1 << 20
+
+
 class TarKind(enum.Enum):
     GNU = "GNU tar that says its messages where they belong"
     GNU_WITHOUT_MARK = "GNU tar whose messages follow"
-    ANY = "BusyBox, bsdtar and others, with the options that all of them have"
+    BUSYBOX = "BusyBox"
 
 
 class TarProgram:
@@ -85,7 +95,7 @@ class TarProgram:
         if self.kind is TarKind.GNU_WITHOUT_MARK:
             return Command(("sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *options), environment)
         # Not every BusyBox has -T, and with it no name could hold a line break.
-        return Command(("xargs", "-0", "sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *_ANY_TAR_OPTIONS), environment)
+        return Command(("xargs", "-0", "sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *_BUSYBOX_OPTIONS), environment)
 
     def output(self, chunks: Iterable[bytes]) -> Iterator[bytes | Said | Ended]:
         """What the command wrote, taken apart."""
@@ -98,14 +108,20 @@ def new_infix() -> str:
     return "/" + "".join("./" if bits >> number & 1 else "/" for number in range(64))
 
 
-def recognised(tar: str, marked: str, said: str) -> TarProgram | None:
-    """The program that answered PROBE, or None where there is none."""
+def recognised(tar: str, marked: str, said: str, host: str) -> TarProgram:
+    """The program that answered PROBE. Raises HostError where there is none, or one that cannot be used."""
     if not tar:
-        return None
+        raise HostError(f"The program tar was not found on {host}. Install it there.")
     if said.startswith(f"{marked}: {_NOTHING}: "):
         return TarProgram(TarKind.GNU, marked)
-    kind = TarKind.GNU_WITHOUT_MARK if f": {_NOTHING}: Cannot stat: " in said else TarKind.ANY
-    return TarProgram(kind, secrets.token_hex(20))
+    if f": {_NOTHING}: Cannot stat: " in said:
+        return TarProgram(TarKind.GNU_WITHOUT_MARK, secrets.token_hex(20))
+    if "BusyBox" in said:
+        return TarProgram(TarKind.BUSYBOX, secrets.token_hex(20))
+    raise HostError(
+        f"The program tar on {host} is neither GNU tar (1.27 or later) nor that of BusyBox. Install GNU tar there, "
+        "before the other in PATH. Others fill a file that becomes shorter while it is read with zeros, and are silent."
+    )
 
 
 def _apart(chunks: Iterable[bytes], mark: bytes) -> Iterator[bytes | Said | Ended]:
@@ -118,6 +134,8 @@ def _apart(chunks: Iterable[bytes], mark: bytes) -> Iterator[bytes | Said | Ende
             yield _message(rest[start + len(mark) : end])
             rest = rest[end + 1 :]
         safe = start if start >= 0 else _start_of_mark(rest, mark)
+        if len(rest) - safe > _LONGEST_MESSAGE:
+            raise TarFormatError("a message without an end")
         if safe:
             yield rest[:safe] if safe < len(rest) else rest
             rest = rest[safe:]
@@ -128,7 +146,7 @@ def _apart(chunks: Iterable[bytes], mark: bytes) -> Iterator[bytes | Said | Ende
 def _message(text: bytes) -> Said | Ended:
     if text.startswith(b" ") and text[1:].isdigit():
         return Ended(int(text[1:]))
-    return Said(text.removeprefix(b": ").removeprefix(b"tar: ").removeprefix(b"bsdtar: "))
+    return Said(_PROGRAM.sub(b"", text.removeprefix(b": ")))
 
 
 def _start_of_mark(data: bytes, mark: bytes) -> int:

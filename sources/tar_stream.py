@@ -17,6 +17,7 @@ from sources.tar_header import (
     PAX,
     TarEntry,
     TarFormatError,
+    extension_size,
     parse_header,
     parse_pax,
 )
@@ -62,15 +63,18 @@ class TarStream:
         self._on_ended = on_ended
         self._data_left = 0
         self._padding = 0
+        self._is_between_archives = False
 
     def next_entry(self) -> TarEntry | None:
         """The next one, or None after the last archive. What was not read of the one before is passed over."""
         self._finish_entry()
-        while not self._intake.is_over():
+        while not (self._is_between_archives and self._intake.is_over()):
+            self._is_between_archives = False
             block = self._intake.take(BLOCK)
             if block != NO_BLOCK:
                 return self._entry(block)
             self._on_ended(self._intake.zeros_to_the_end().status)
+            self._is_between_archives = True
         return None
 
     def content(self, entry: TarEntry) -> Iterator[bytes]:
@@ -94,6 +98,7 @@ class TarStream:
     def abandon_entry(self) -> None:
         """Its archive has ended before its data."""
         self._data_left = self._padding = 0
+        self._is_between_archives = True
 
     def _whole_content(self, entry: TarEntry) -> Iterator[bytes]:
         if entry.extents is None:
@@ -136,7 +141,7 @@ class TarStream:
         return entry
 
     def _extension(self, block: bytes) -> bytes:
-        size = parse_header(block, {}, None, None).stored
+        size = extension_size(block)
         if size > _LARGEST_EXTENSION:
             raise TarFormatError(f"a header of {size} bytes")
         return self._intake.take(size + -size % BLOCK)[:size]
