@@ -91,7 +91,14 @@ def test_runs_that_follow_each_other_at_once_have_copies_of_their_own(holdfast: 
     configuration = holdfast.configuration()
     with closing(open_catalog(holdfast.state, None)) as catalog:
         runs = [
-            run_backup(configuration, holdfast.the_backup(), catalog, slot=None, on_progress=lambda *_: None)
+            run_backup(
+                configuration,
+                holdfast.the_backup(),
+                catalog,
+                slot=None,
+                on_progress=lambda *_: None,
+                on_upload=lambda *_: None,
+            )
             for _ in range(3)
         ]
     assert [run and run.status for run in runs] == [RunStatus.GOOD] * 3
