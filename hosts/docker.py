@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # What runc answers for a program that was ended by SIGKILL, as all are when their container ends.
 _KILLED = 137
-_SECONDS_TO_NOTICE = 1.0
+_SECONDS_TO_NOTICE = 3.0
 
 _USUAL_DOCKER = "unix:///var/run/docker.sock"
 

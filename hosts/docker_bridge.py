@@ -36,11 +36,7 @@ class DockerBridge:
         self._command = Command(("docker", *chosen, "system", "dial-stdio"))
         self._connections: set[socket.socket] = set()
         self._carriers: list[threading.Thread] = []
-        # mkdtemp makes it for this user only: who reaches the socket is as good as root on the other host.
-        self._folder = Path(tempfile.mkdtemp(prefix="holdfast-bridge-"))
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._folder / "docker.sock"))
-        self._listener.listen()
+        self._listener, self._folder = _listener(self.name)
         self._acceptor = threading.Thread(target=self._accept, name=f"Docker {self.name}", daemon=True)
         self._acceptor.start()
 
@@ -103,6 +99,27 @@ class DockerBridge:
     def _send(self, connection: socket.socket, running: RunningCommand) -> None:
         with suppress(HostError):  # whoever takes the output is told
             running.feed(_received(connection))
+
+
+def _listener(name: str) -> tuple[socket.socket, Path]:
+    """A new socket, and its folder. Raises HostError."""
+    try:
+        # It is for this user only: who reaches the socket is as good as root on the other host.
+        folder = Path(tempfile.mkdtemp(prefix="holdfast-bridge-"))
+    except OSError as error:
+        raise HostError(f"No temporary folder can be made for Docker {name}: {error.strerror}.") from error
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(folder / "docker.sock"))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        shutil.rmtree(folder)
+        raise HostError(
+            f"No socket can be made for Docker {name} in {folder}: {error.strerror or error}. Set TMPDIR to a shorter "
+            "path: that of a socket has at most 107 bytes."
+        ) from error
+    return listener, folder
 
 
 def _has_hung_up(connection: socket.socket) -> bool:

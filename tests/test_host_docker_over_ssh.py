@@ -159,17 +159,29 @@ def test_the_server_is_not_known(sshd: Sshd, dockerd: Dockerd, tmp_path: Path) -
     host.close()
 
 
-def test_nothing_is_left_on_this_machine(sshd: Sshd, dockerd: Dockerd, container: str) -> None:
-    def left() -> set[Path]:
-        return set(Path(tempfile.gettempdir()).glob("holdfast-bridge-*"))
-
-    before, threads = left(), threading.active_count()
-    with opened(sshd, dockerd.url, container) as host:
-        assert output_of(host, "echo out") == b"out\n"
-        (folder,) = left() - before
-        assert folder.stat().st_mode & 0o777 == 0o700
-    assert left() == before
+def test_nothing_is_left_on_this_machine(
+    sshd: Sshd, dockerd: Dockerd, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = threading.active_count()
+    with tempfile.TemporaryDirectory(prefix="holdfast-tests-", dir="/tmp") as temporary:
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        with opened(sshd, dockerd.url, container) as host:
+            assert output_of(host, "echo out") == b"out\n"
+            (folder,) = Path(temporary).iterdir()
+            assert folder.stat().st_mode & 0o777 == 0o700
+        assert list(Path(temporary).iterdir()) == []
     deadline = time.monotonic() + 30
     while threading.active_count() > threads:
         assert time.monotonic() < deadline, threading.enumerate()
         time.sleep(0.01)
+
+
+def test_a_temporary_folder_with_too_long_a_path(
+    sshd: Sshd, dockerd: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with opened(sshd, dockerd.url, "shop-db") as host, pytest.raises(HostError, match="Set TMPDIR to a shorter path"):
+        host.start(Command(("true",)))
+    assert list(long.iterdir()) == []
