@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 import threading
@@ -102,8 +101,7 @@ def test_a_server_that_stalls_in_mid_stream(dockerd: Dockerd, container: str) ->
         running = host.start(shell("echo begun; sleep 1000"))
         with running, pytest.raises(HostError) as raised:
             for _ in running.chunks():
-                for pid in sshd.children():
-                    os.kill(pid, signal.SIGSTOP)
+                sshd.signal_children(signal.SIGSTOP)
         host.close()
     assert "did not answer for" in str(raised.value)
 
@@ -146,8 +144,7 @@ def test_the_next_program_makes_a_new_connection_where_the_old_one_broke(dockerd
     with running_sshd() as sshd, opened(sshd, dockerd.url, container) as host:
         with host.start(shell("echo begun; sleep 1000")) as running, pytest.raises(HostError):
             for _ in running.chunks():
-                for pid in sshd.children():
-                    os.kill(pid, signal.SIGKILL)
+                sshd.signal_children(signal.SIGKILL)
         assert output_of(host, "echo again") == b"again\n"
 
 

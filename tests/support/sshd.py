@@ -52,6 +52,12 @@ class Sshd:
         """The processes that serve connections now, and all that they started."""
         return _descendants(self.process.pid)
 
+    def signal_children(self, number: signal.Signals) -> None:
+        """Send it to all of :meth:`children`. Some end by themselves when another one is ended."""
+        for pid in self.children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def stop(self) -> None:
         """End it and every connection."""
         children = self.children()
