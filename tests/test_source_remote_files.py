@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -15,16 +16,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from archives.entry import Entry
+from archives.zip_writer import ZipWriter
 from errors import HostError, SourceError
 from hosts.command import Command
 from hosts.ssh import SshCommandHost
-from model import FileSource, Note, NoteKind
+from model import Compression, FileSource, Note, NoteKind
 from sources.remote_files import members
 from sources.remote_survey import survey
 from sources.tar_program import TarKind
 from ssh.connection import SshServer
 from ssh.sign_in import Credentials
 from tests.support.archives import MIB, walk
+from tests.support.product_code import ROOT
 from tests.support.remote_files import Known, PreparedHost, known, make_programs, make_script, read_remotely
 from tests.support.skips import requires_program, requires_root
 from tests.support.small_disk import small_disk
@@ -440,3 +444,51 @@ def test_a_connection_that_breaks_fails_the_run(tree: Path) -> None:
             with pytest.raises(HostError, match=host.name):
                 list(chunks)
             found.close()  # type: ignore[attr-defined]
+
+
+# --- large ---
+
+WALK_AND_TELL = """
+import sys
+from hosts.local_command import LocalCommandHost
+from model import FileSource
+from sources.remote_files import members
+count = sum(1 for _ in members(FileSource((sys.argv[1],)), LocalCommandHost(), print))
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(count, peak)
+"""
+
+
+def test_a_hundred_thousand_files_take_no_more_memory_than_a_thousand(tree: Path) -> None:
+    peaks = []
+    for folders, size in ((1, 1000), (100, 1000)):
+        for number in range(folders):
+            folder = tree / f"{folders} folders/{number}"
+            folder.mkdir(parents=True)
+            for name in range(size):
+                os.close(os.open(f"{folder}/{name} {'x' * 60}", os.O_CREAT | os.O_WRONLY))
+        command = [sys.executable, "-c", WALK_AND_TELL, str(tree / f"{folders} folders")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        count, peak = map(int, done.stdout.split())
+        assert count == folders * size + folders + 1
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 16 << 10
+
+
+def test_a_sparse_terabyte_is_packed_in_bounded_memory(tree: Path) -> None:
+    """Here without its blocks being written anywhere: their sizes tell that all of them were packed."""
+    with (tree / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+        file.seek(700 << 30)
+        file.write(b"data")
+    entries: list[Entry] = []
+    found = members(FileSource((f"{tree}/sparse",)), PreparedHost(), lambda _: None)
+    writer = ZipWriter(
+        found, Compression(), on_entry=entries.append, on_note=lambda _: None, on_progress=lambda _, __: None
+    )
+    for _ in writer.chunks():
+        pass
+    assert entries[0].size == 1 << 40
+    assert entries[0].member.data_extents is not None
+    assert [offset for offset, _ in entries[0].member.data_extents] == [700 << 30]
+    assert len(entries[0].blocks) == 1 << 20
