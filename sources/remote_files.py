@@ -171,7 +171,9 @@ class _Transfer:
         if entry.size > _LARGEST_HELD:
             member.content = _StreamedContent(self._content(entry, stream))
             return
-        data = b"".join(self._content(entry, stream))
+        data = stream.content_at_hand(entry)
+        if data is None:
+            data = b"".join(self._content(entry, stream))
         member.content = _HeldContent(data)
         if len(data) < entry.size:
             member.size, member.data_extents = len(data), None

@@ -25,7 +25,8 @@ from utils import printable
 
 # A path has at most 4 KiB, and all extended attributes of a file 64 KiB on most file systems.
 _LARGEST_EXTENSION = 16 << 20
-_ZEROS = bytes(1 << 20)
+_LARGEST_PIECE = 1 << 20
+_ZEROS = bytes(_LARGEST_PIECE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,13 @@ class TarStream:
                 if within:
                     yield chunk[:within]
             position = end
+
+    def content_at_hand(self, entry: TarEntry) -> bytes | None:
+        """The same at once where all of it has come already, which saves a third of the time for small files."""
+        if entry.extents is not None or entry.limit < entry.size or not self._intake.has(entry.size):
+            return None
+        self._data_left = 0
+        return self._intake.take(entry.size)
 
     def abandon_entry(self) -> None:
         """Its archive has ended before its data."""
@@ -178,8 +186,9 @@ class TarStream:
                 self._data_left -= BLOCK
 
     def _finish_entry(self) -> None:
-        for _ in self._data(self._data_left):
-            pass
+        if self._data_left:
+            for _ in self._data(self._data_left):
+                pass
         if self._padding:
             self._intake.take(self._padding)
             self._padding = 0
@@ -198,6 +207,10 @@ class _Intake:
         """Whether nothing more comes, after the end of an archive."""
         return self._position == len(self._chunk) and not self._fill(may_be_over=True)
 
+    def has(self, length: int) -> bool:
+        """Whether so many bytes have come and were not taken."""
+        return self._position + length <= len(self._chunk)
+
     def take(self, length: int) -> bytes:
         """Exactly so many bytes."""
         end = self._position + length
@@ -213,10 +226,10 @@ class _Intake:
         return b"".join(pieces)
 
     def some(self, limit: int) -> bytes:
-        """At least one byte, and at most ``limit``."""
+        """At least one byte, and at most ``limit``; what SSH hands on may be much more than that at once."""
         if self._position == len(self._chunk):
             self._fill()
-        data = self._chunk[self._position : self._position + limit]
+        data = self._chunk[self._position : self._position + min(limit, _LARGEST_PIECE)]
         self._position += len(data)
         return data
 
