@@ -125,12 +125,11 @@ class _Transfer:
     # --- entries become members ---
 
     def _next_entry(self, stream: TarStream) -> TarEntry | None:
-        while True:
-            try:
-                self._entry = stream.next_entry()
-                return self._entry
-            except EarlyEndError as error:
-                raise self._failure(error.ended.status) from error
+        try:
+            self._entry = stream.next_entry()
+        except EarlyEndError as error:
+            raise self._failure(error.ended.status) from error
+        return self._entry
 
     def _member(self, entry: TarEntry, stream: TarStream) -> Member | None:
         entry.path = b"/" + entry.path.strip(b"/")
