@@ -165,6 +165,32 @@ class CommandSource:
     environment: Mapping[str, str | Secret] = field(default_factory=dict)
 
 
+Source = FileSource | DatabaseSource | CommandSource
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Programs that are run on the host of a backup around a run. Each is an argv, or empty where there is none."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    on_failure: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedContainers:
+    """Containers that stand still while the source is read: all that any of these words fits.
+
+    They are those of the machine of the backup: of its SSH host where it has one. ``labels`` are ``name`` or
+    ``name=value``. ``docker_host`` is the URL of Docker as seen from there, where it is not the usual one.
+    """
+
+    names: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    compose_projects: tuple[str, ...] = ()
+    docker_host: str | None = None
+
+
 class CompressionMethod(enum.StrEnum):
     DEFLATE = "deflate"
     ZSTD = "zstd"
@@ -195,13 +221,14 @@ class Backup:
     """One definition: a source, where it is read, when, and where the archive goes. ``id`` is ``project/name``.
 
     ``id`` is made of the names with everything but letters, digits, ``.``, ``_`` and ``-`` replaced by ``-``; it
-    stands in the crontab, in object keys and in the catalog. ``line`` is where its definition begins.
+    stands in the crontab, in object keys and in the catalog. ``line`` is where its definition begins. ``timeout`` is
+    how long one try may take, in seconds; ``retries`` is how many more tries a failed run gets.
     """
 
     id: str
     project: str
     name: str
-    source: FileSource | DatabaseSource
+    source: Source
     intervals: tuple[str, ...]
     targets: tuple[Target, ...]
     ssh: SshHost | None = None
@@ -209,6 +236,10 @@ class Backup:
     compression: Compression = Compression()
     keep: Keep = Keep()
     bandwidth: int | None = None
+    hooks: Hooks = Hooks()
+    stopped_containers: StoppedContainers | None = None
+    timeout: int | None = None
+    retries: int = 0
     enabled: bool = True
     line: int = 0
 
@@ -349,13 +380,17 @@ class Note:
 
 
 class RunStatus(enum.StrEnum):
-    """How a run stands. ``INTERRUPTED`` is a signal, a kill or a power cut: nothing of it counts."""
+    """How a run stands. ``INTERRUPTED`` is a signal, a kill or a power cut: nothing of it counts.
+
+    ``SKIPPED`` is a run whose BEFORE said "not this time".
+    """
 
     RUNNING = "running"
     GOOD = "good"
     PARTIAL = "partial"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
