@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from config.building_hosts import Hosts
+from config.building_sources import Sources, program
 from config.environment import Environment
-from config.home import expand_home
 from config.names import identity, slug
 from config.problems import Position, Problems
 from config.records import Record
 from config.storage_definitions import Storages
 from config.target_folders import TargetFolders
-from model import (
-    Backup,
-    Compression,
-    CompressionMethod,
-    DatabaseSource,
-    DockerContainer,
-    FileSource,
-    Keep,
-    SshHost,
-    Target,
-)
+from model import Backup, Compression, CompressionMethod, Hooks, Keep, Target
 
-_UNNAMED = {"FILE_BACKUP": "files", "DB_BACKUP": "db"}
+_UNNAMED = {"FILE_BACKUP": "files", "DB_BACKUP": "db", "COMMAND_BACKUP": "command"}
 
 
 class _Levels(NamedTuple):
@@ -54,12 +45,13 @@ class Builder:
 
     def __init__(self, environment: Environment, storages: Storages, keep: Keep, problems: Problems) -> None:
         """``keep`` is for the backups that have none of their own."""
-        self._environment = environment
         self._storages = storages
         self._keep_otherwise = keep
         self._problems = problems
         self._taken: dict[str, _Taken] = {}
         self._folders = TargetFolders(problems)
+        self._hosts = Hosts(environment, problems)
+        self._sources = Sources(environment, problems)
         self._first_keep: Position | None = None
 
     def backups(self, configuration: Record) -> tuple[Backup, ...]:
@@ -92,16 +84,14 @@ class Builder:
         name = self._slug(record) if "NAME" in record.positions else _UNNAMED[kind]
         if name and project_name:
             self._take_id(f"{project_name}/{name}", record, project, kind)
-        ssh = self._ssh(record.record("SSH"))
-        docker = self._docker(record)
-        is_remote = ssh is not None or docker is not None
-        source = self._files(record, is_remote) if kind == "FILE_BACKUP" else _database(record.record("DB_INFO"))
+        ssh = self._hosts.ssh(record.record("SSH"))
+        docker = self._hosts.docker(record)
         backup_id = f"{project_name}/{name}"
         return Backup(
             id=backup_id,
             project=project.text("NAME") or "",
             name=record.text("NAME") or _UNNAMED[kind],
-            source=source,
+            source=self._sources.source(record, kind, is_remote=ssh is not None or docker is not None),
             intervals=self._intervals(record),
             targets=self._targets(record, backup_id if name and project_name else None),
             ssh=ssh,
@@ -109,6 +99,10 @@ class Builder:
             compression=self._compression(record.record("COMPRESSION")),
             keep=self._keep(record),
             bandwidth=record.number("BANDWIDTH"),
+            hooks=Hooks(*(program(record, key, self._problems) for key in ("BEFORE", "AFTER", "ON_FAILURE"))),
+            stopped_containers=self._hosts.stopped_containers(record),
+            timeout=record.number("TIMEOUT"),
+            retries=record.number("RETRIES") or 0,
             enabled=project.flag("ENABLED", True) and record.flag("ENABLED", True),
             line=record.position.line,
         )
@@ -135,53 +129,6 @@ class Builder:
         else:
             message = f"The backup in line {before.line} has the id {backup_id} already. Give this one another NAME."
         self._problems.error(record.position_of("NAME"), message)
-
-    # --- source and host -----------------------------------------------------------------------------------------
-
-    def _files(self, record: Record, is_remote: bool) -> FileSource:
-        return FileSource(
-            paths=tuple(self._source_path(path, position, is_remote) for position, path in record.texts("FILE_PATH")),
-            exclude=tuple(pattern for _, pattern in record.texts("EXCLUDE")),
-            exclude_caches=record.flag("EXCLUDE_CACHES", False),
-            exclude_if_present=tuple(name for _, name in record.texts("EXCLUDE_IF_PRESENT")),
-            one_file_system=record.flag("ONE_FILE_SYSTEM", False),
-        )
-
-    def _source_path(self, path: str, position: Position, is_remote: bool) -> str:
-        if is_remote and path.startswith("~"):
-            message = "FILE_PATH cannot begin with `~` over SSH or in a container. Write the path from `/` on."
-            self._problems.error(position, message)
-            return path
-        return self._local_path("FILE_PATH", path, position)
-
-    def _local_path(self, key: str, path: str, position: Position) -> str:
-        try:
-            return expand_home(path, self._environment.get("HOME"))
-        except ValueError as error:
-            self._problems.error(position, f"{key} {error}.")
-            return path
-
-    def _ssh(self, record: Record | None) -> SshHost | None:
-        if record is None:
-            return None
-        key_file = record.text("KEY_FILE")
-        return SshHost(
-            username=record.text("USERNAME"),
-            address=record.text("IP_ADDRESS") or "",
-            port=record.number("PORT") or 22,
-            key_file=self._local_path("KEY_FILE", key_file, record.position_of("KEY_FILE")) if key_file else None,
-            password=record.secret("PASSWORD"),
-        )
-
-    def _docker(self, record: Record) -> DockerContainer | None:
-        """DOCKER stands beside DB_INFO or inside of it."""
-        beside, info = record.record("DOCKER"), record.record("DB_INFO")
-        inside = info.record("DOCKER") if info else None
-        if beside and inside:
-            message = f"DOCKER stands beside DB_INFO too, in line {beside.position.line}. Keep one of the two."
-            self._problems.error(inside.position, message)
-        chosen = beside or inside
-        return DockerContainer(chosen.text("CONTAINER_NAME") or "") if chosen else None
 
     # --- when, where to, how -------------------------------------------------------------------------------------
 
@@ -238,19 +185,6 @@ class Builder:
             monthly=keep.number("MONTHLY"),
             yearly=keep.number("YEARLY"),
         )
-
-
-def _database(info: Record | None) -> DatabaseSource:
-    if info is None:
-        return DatabaseSource(engine="", names=())
-    return DatabaseSource(
-        engine=info.section.kind,
-        names=tuple(name for _, name in info.texts("NAME")),
-        username=info.text("USERNAME"),
-        password=info.secret("PASSWORD"),
-        host=info.text("HOST"),
-        port=info.number("PORT"),
-    )
 
 
 def _definitions(project: Record) -> Iterator[tuple[str, Record]]:

@@ -6,6 +6,9 @@ import os
 import pwd
 from pathlib import PurePosixPath
 
+from config.environment import Environment
+from config.problems import Position, Problems
+
 
 def expand_home(path: str, home: str | None) -> str:
     """``path`` with ``~`` or ``~user`` replaced. ``home`` is the variable HOME, which `env -i` does not have.
@@ -23,3 +26,12 @@ def expand_home(path: str, home: str | None) -> str:
     except KeyError:
         raise ValueError("begins with `~`, but this user has no home folder on this machine") from None
     return str(PurePosixPath(folder, rest))
+
+
+def local_path(key: str, path: str, position: Position, environment: Environment, problems: Problems) -> str:
+    """A path on this machine with ``~`` replaced; where that cannot be, it is reported and the path stays."""
+    try:
+        return expand_home(path, environment.get("HOME"))
+    except ValueError as error:
+        problems.error(position, f"{key} {error}.")
+        return path

@@ -6,7 +6,7 @@ It is a little more lenient than the compiler: what concerns several keys at onc
 from __future__ import annotations
 
 from config.schema import CONFIGURATION, sections
-from config.shapes import Key, ListOf, MapOf, Scalar, Section, Shape, Variants
+from config.shapes import Key, ListOf, MapOf, Scalar, Section, Shape, TextMap, Variants
 
 Schema = dict[str, object]
 
@@ -49,6 +49,9 @@ def _shape(shape: Shape) -> Schema:
         return dict(shape.json_schema)
     if isinstance(shape, ListOf):
         return {"anyOf": [dict(shape.item.json_schema), {"type": "array", "items": dict(shape.item.json_schema)}]}
+    if isinstance(shape, TextMap):
+        names = dict(shape.name.json_schema)
+        return {"type": "object", "propertyNames": names, "additionalProperties": dict(shape.item.json_schema)}
     one = _reference(shape.section)
     if isinstance(shape, MapOf):
         return one

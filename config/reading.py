@@ -12,7 +12,7 @@ from config.problems import Position, Problems
 from config.records import Record, Value
 from config.scalars import PATH
 from config.schema import CONFIGURATION
-from config.shapes import Key, ListOf, MapOf, Scalar, Section, Variants
+from config.shapes import Key, ListOf, MapOf, Scalar, Section, TextMap, Variants
 from config.small_files import SmallFileError, others_can_read, read_small_file
 from config.spellings import MapText, hint_at_colon, maps_in
 from config.unknown_keys import about_unknown_key, nearest_key
@@ -82,6 +82,8 @@ class Reader:
                 record.scalars[key.name] = self._scalar(name, shape, node)
         elif isinstance(shape, ListOf):
             record.lists[key.name] = self._list(name, shape.item, node)
+        elif isinstance(shape, TextMap):
+            record.text_maps[key.name] = self._text_map(name, shape, node)
         elif isinstance(shape, MapOf):
             if isinstance(node, MappingNode):
                 record.records[key.name] = [self._variant(MapText(node.position, node.entries), shape.section)]
@@ -132,6 +134,20 @@ class Reader:
             self._problems.error(node.position, f"{name} must be a value or a list of values, not a map.")
             return [Value(node.position, None)]
         return [self._scalar(name, scalar, node)]
+
+    def _text_map(self, name: str, shape: TextMap, node: Node) -> dict[str, Value]:
+        if not isinstance(node, MappingNode):
+            self._problems.error(node.position, _about_no_map(name, node))
+            return {}
+        found = {}
+        for key_node, value_node in node.entries:
+            try:
+                shape.name.check(key_node.text)
+            except ValueError as error:
+                self._problems.error(key_node.position, f"A name in {name} {error}.")
+                continue
+            found[key_node.text] = self._scalar(key_node.text, shape.item, value_node)
+        return found
 
     def _scalar(self, name: str, scalar: Scalar, node: Node) -> Value:
         text = self._text(name, node, scalar.secret)

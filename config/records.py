@@ -28,6 +28,7 @@ class Record:
     section: Section
     scalars: dict[str, Value] = field(default_factory=dict)
     lists: dict[str, list[Value]] = field(default_factory=dict)
+    text_maps: dict[str, dict[str, Value]] = field(default_factory=dict)
     records: dict[str, list[Record]] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     empty: dict[str, Position] = field(default_factory=dict)
@@ -54,6 +55,10 @@ class Record:
 
     def texts(self, key: str) -> list[tuple[Position, str]]:
         return [(value.position, value.content) for value in self.lists.get(key, ()) if isinstance(value.content, str)]
+
+    def secrets_by_name(self, key: str) -> dict[str, Secret]:
+        found = self.text_maps.get(key, {})
+        return {name: value.content for name, value in found.items() if isinstance(value.content, Secret)}
 
     def record(self, key: str) -> Record | None:
         found = self.records.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.schema import DEFAULTS, sections
 from config.settings import ENVIRONMENT
-from config.shapes import Key, ListOf, MapOf, Scalar, Section
+from config.shapes import Key, ListOf, MapOf, Scalar, Section, TextMap
 
 _INTRODUCTION = """\
 # config.yaml
@@ -140,6 +140,8 @@ def _value(key: Key) -> str:
         return shape.words
     if isinstance(shape, ListOf):
         return f"{shape.item.words}, or a list"
+    if isinstance(shape, TextMap):
+        return f"a map: {shape.name.words} to {shape.item.words}"
     targets = [shape.section] if isinstance(shape.section, Section) else list(shape.section.sections.values())
     links = " or ".join(f"[{target.title}](#{_anchor(target.title)})" for target in targets)
     if isinstance(shape, MapOf):

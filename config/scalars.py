@@ -19,6 +19,10 @@ _NO = {"no", "false", "off"}
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9+]*://\S*")
+_DOCKER_URL = re.compile(r"unix:///\S+|(?:tcp|https?)://[^\s/]+\S*")
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
+_PUBLIC_KEY = re.compile(r"[a-z][a-z0-9@.-]+ AAAA[A-Za-z0-9+/]+={0,2}(?: .*)?")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Texts that YAML editors read as numbers or truth values are texts to us.
 _JSON_TEXT = {"type": ["string", "number", "boolean"]}
@@ -46,6 +50,24 @@ def _plain_word(text: str) -> str:
 def _name_of_thing(text: str) -> str:
     if _text(text).startswith("-"):
         raise ValueError("must not begin with `-`")
+    return text
+
+
+def _label(text: str) -> str:
+    if _name_of_thing(text).startswith("=") or text != text.strip():
+        raise ValueError("must be a name, or a name and its value such as backup.role=database")
+    return text
+
+
+def _argument(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold the character U+0000: no program can take it over")
+    return text
+
+
+def _variable_name(text: str) -> str:
+    if not _VARIABLE_NAME.fullmatch(text):
+        raise ValueError("must be a name of letters, digits and `_` that does not begin with a digit")
     return text
 
 
@@ -127,6 +149,23 @@ def _ip_version_4(text: str) -> str:
     return text
 
 
+def _database_host(text: str) -> str:
+    """An address, or the absolute path of a socket or its folder."""
+    return _path(text) if text.startswith("/") else _address(text)
+
+
+def _host_key(text: str) -> str:
+    if not _FINGERPRINT.fullmatch(text) and not _PUBLIC_KEY.fullmatch(text):
+        raise ValueError("must be a fingerprint such as SHA256:…, as `ssh-keygen -l` prints it, or a whole public key")
+    return text
+
+
+def _docker_url(text: str) -> str:
+    if not _DOCKER_URL.fullmatch(text):
+        raise ValueError("must be a URL such as unix:///run/docker.sock or tcp://192.0.2.7:2375; for SSH there is SSH")
+    return text
+
+
 def _endpoint(text: str) -> str:
     if not _URL.fullmatch(text):
         raise ValueError("must be a URL that begins with https:// or http://")
@@ -152,6 +191,21 @@ def _bandwidth(text: str) -> int:
     if rate < 1000:
         raise ValueError("must be at least 1kB/s")
     return rate
+
+
+_DURATION = re.compile(r"([0-9]{1,6}) ?([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _duration(text: str) -> int:
+    """Seconds."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError("must be a number and a unit such as 90s, 30m, 2h or 1d")
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if not 1 <= seconds <= 30 * 86_400:
+        raise ValueError("must be from 1s to 30d")
+    return seconds
 
 
 def _yes_or_no(text: str) -> bool:
@@ -210,6 +264,13 @@ PATTERN = _text_scalar("a pattern", _pattern)
 ADDRESS = _text_scalar("a host name or an IP address", _address)
 ENDPOINT = _text_scalar("a URL", _endpoint)
 BANDWIDTH = Scalar("a rate such as 20MB/s", _bandwidth, _JSON_TEXT, is_text=False)
+DATABASE_HOST = _text_scalar("a host name, an IP address, or a path", _database_host)
+HOST_KEY = _text_scalar("a fingerprint or a public key", _host_key)
+DOCKER_URL = _text_scalar("a URL", _docker_url)
+LABEL = _text_scalar("a label", _label)
+ARGUMENT = _text_scalar("a text", _argument)
+VARIABLE_NAME = Scalar("a name", _variable_name, {"type": "string", "pattern": f"^{_VARIABLE_NAME.pattern}$"})
+DURATION = Scalar("a time such as 30m or 2h", _duration, _JSON_TEXT, is_text=False)
 DATABASE_URL = Scalar("a database URL", _database_url, _JSON_TEXT, secret=True)
 INTERVAL = _text_scalar("a cron expression, or " + ", ".join(NICKNAMES), check_interval)
 YES_NO = Scalar(

@@ -1,7 +1,8 @@
 """The truth about config.yaml: every key, what its value is, what it means, an example.
 
 Validation, ``config.schema.json``, ``docs/config.md`` and the storages from the environment all come from here. A new
-database is one more section in ``DATABASE``; the storages stand in ``config.schema_storages``.
+database is one more section in ``config.schema_databases``; hosts stand in ``config.schema_hosts``, storages in
+``config.schema_storages``.
 """
 
 from __future__ import annotations
@@ -10,43 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from config import scalars
+from config.schema_databases import DATABASE
+from config.schema_hosts import DOCKER, SSH, STOP_CONTAINERS
 from config.schema_storages import BANDWIDTH, STORAGE
-from config.schema_variants import variants
-from config.shapes import Key, ListOf, MapOf, MapsOf, Section, Variants
+from config.shapes import Key, ListOf, MapOf, MapsOf, Section, TextMap, Variants
 from model import Compression
-
-# --- where: SSH and Docker ---------------------------------------------------------------------------------------
-
-SSH = Section(
-    "SSH",
-    "The server on which the backup is read. Without it the backup is read on this machine.",
-    (
-        Key("USERNAME", scalars.WORD, "The user on the server.", "deploy", default="what `ssh` itself chooses"),
-        Key(
-            "IP_ADDRESS",
-            scalars.ADDRESS,
-            "The server: an IP address or a host name.",
-            "192.0.2.7",
-            aliases=("HOST",),
-            required=True,
-        ),
-        Key("PORT", scalars.whole_number(1, 65535), "The port of its SSH service.", "2222", default="22"),
-        Key(
-            "KEY_FILE",
-            scalars.PATH,
-            "The private key on this machine.",
-            "~/.ssh/id_backup",
-            default="the user's own keys",
-        ),
-        Key("PASSWORD", scalars.SECRET, "The password, where no key is used.", '"${SSH_PASSWORD}"', default="none"),
-    ),
-)
-
-DOCKER = Section(
-    "DOCKER",
-    "The container in which the backup is read. With `SSH` it is a container on that server.",
-    (Key("CONTAINER_NAME", scalars.THING, "The name of the container.", "shop-db", required=True),),
-)
 
 # --- where to: targets and storages ------------------------------------------------------------------------------
 
@@ -110,40 +79,7 @@ COMPRESSION = Section(
     ),
 )
 
-# --- what: files and databases -----------------------------------------------------------------------------------
-
-POSTGRES = Section(
-    "postgres",
-    "A PostgreSQL database.",
-    (
-        Key("NAME", ListOf(scalars.THING), "The database, or several.", "shop", required=True),
-        Key("USERNAME", scalars.THING, "The database user.", "shop", default="what PostgreSQL itself chooses"),
-        Key("PASSWORD", scalars.SECRET, "The password of this user.", '"${SHOP_DB_PASSWORD}"', default="none"),
-        Key(
-            "HOST",
-            scalars.ADDRESS,
-            "Where the database listens, seen from where the backup is read.",
-            "localhost",
-            default="the local socket",
-        ),
-        Key("PORT", scalars.whole_number(1, 65535), "Its port.", "5432", default="5432"),
-        Key(
-            "DOCKER",
-            MapOf(DOCKER),
-            "The container of the database; the same as `DOCKER` beside `DB_INFO`.",
-            "{CONTAINER_NAME: shop-db}",
-            default="no container",
-        ),
-    ),
-)
-
-DATABASE = variants(
-    "DB_INFO",
-    "The database and how to reach it.",
-    {"postgres": POSTGRES},
-    default="postgres",
-    otherwise="; other databases come with a later version",
-)
+# --- what every backup has ---------------------------------------------------------------------------------------
 
 _INTERVALS = Key(
     "INTERVALS",
@@ -203,8 +139,54 @@ _FILE_RULES = (
     ),
     Key("ONE_FILE_SYSTEM", scalars.YES_NO, "`yes` does not go into other mounted file systems.", "yes", default="no"),
 )
+
+_PROGRAM = "A program and its arguments, each by itself; a line for a shell is `[sh, -c, line]`."
+_AROUND = (
+    Key(
+        "BEFORE",
+        ListOf(scalars.ARGUMENT),
+        f"Run where the backup is read, before anything is. Exit status 75 skips the run. {_PROGRAM}",
+        "[systemctl, stop, shop]",
+        default="nothing is run",
+    ),
+    Key(
+        "AFTER",
+        ListOf(scalars.ARGUMENT),
+        "Run there when the run has ended, well or not, unless BEFORE had failed. It undoes what BEFORE did.",
+        "[systemctl, start, shop]",
+        default="nothing is run",
+    ),
+    Key(
+        "ON_FAILURE",
+        ListOf(scalars.ARGUMENT),
+        "Run there when the run has failed.",
+        "[logger, --tag, holdfast, backup failed]",
+        default="nothing is run",
+    ),
+    Key(
+        "TIMEOUT",
+        scalars.DURATION,
+        "The longest that a run may take. One that takes longer is ended, and has failed.",
+        "2h",
+        default="no limit",
+    ),
+    Key(
+        "RETRIES",
+        scalars.whole_number(0, 10),
+        "How often a run that failed is tried again: after 1 minute, then 2, 4, 8, and 15 from then on.",
+        "2",
+        default="0",
+    ),
+)
+_STOP_CONTAINERS = Key(
+    "STOP_CONTAINERS",
+    MapOf(STOP_CONTAINERS),
+    "Containers that stand still while the source is read.",
+    "{CONTAINER_NAME: [shop-web]}",
+    default="none",
+)
 _SHARED = (_INTERVALS, _UPLOAD_TO, _SSH)
-_SHARED_LAST = (_KEEP, _COMPRESSION, _BANDWIDTH, _ENABLED)
+_SHARED_LAST = (_STOP_CONTAINERS, *_AROUND, _KEEP, _COMPRESSION, _BANDWIDTH, _ENABLED)
 _DOCKER = Key(
     "DOCKER",
     MapOf(DOCKER),
@@ -246,7 +228,7 @@ FILE_BACKUP = Section(
 
 DB_BACKUP = Section(
     "DB_BACKUP",
-    "A backup of a database.",
+    "A backup of databases of one server.",
     (
         _backup_name("db"),
         Key(
@@ -263,6 +245,34 @@ DB_BACKUP = Section(
     takes_defaults=True,
 )
 
+COMMAND_BACKUP = Section(
+    "COMMAND_BACKUP",
+    "A backup of what a program writes to its standard output: for a database that Holdfast does not know, and "
+    "whatever else has a program that exports it. It is good only where the program ends with exit status 0.",
+    (
+        _backup_name("command"),
+        Key(
+            "COMMAND",
+            ListOf(scalars.ARGUMENT),
+            f"{_PROGRAM} Secrets belong into `ENVIRONMENT`: arguments can be seen by every user of the machine.",
+            "[slapcat, -n, '1']",
+            required=True,
+        ),
+        Key("FILENAME", scalars.MARKER, "The name of the file that it becomes.", "directory.ldif", required=True),
+        Key(
+            "ENVIRONMENT",
+            TextMap(scalars.VARIABLE_NAME, scalars.SECRET),
+            "Variables for the program, by name.",
+            '{API_TOKEN: "${SHOP_API_TOKEN}"}',
+            default="none besides those of the host",
+        ),
+        *_SHARED,
+        _DOCKER,
+        *_SHARED_LAST,
+    ),
+    takes_defaults=True,
+)
+
 # --- the whole ---------------------------------------------------------------------------------------------------
 
 BACKUPS = Section(
@@ -271,6 +281,13 @@ BACKUPS = Section(
     (
         Key("FILE_BACKUP", MapsOf(FILE_BACKUP), "Backups of files and folders.", "[]", aliases=("FILE_BACKUPS",)),
         Key("DB_BACKUP", MapsOf(DB_BACKUP), "Backups of databases.", "[]", aliases=("DB_BACKUPS",)),
+        Key(
+            "COMMAND_BACKUP",
+            MapsOf(COMMAND_BACKUP),
+            "Backups of what programs write.",
+            "[]",
+            aliases=("COMMAND_BACKUPS",),
+        ),
     ),
 )
 
@@ -287,7 +304,7 @@ PROJECT = Section(
 DEFAULTS = Section(
     "DEFAULTS",
     "What holds for every backup that does not say it itself. A key in a backup takes the place of the whole key here.",
-    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, _KEEP, _COMPRESSION, _BANDWIDTH)),
+    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, *_AROUND, _KEEP, _COMPRESSION, _BANDWIDTH)),
 )
 
 # In the order in which they are read: a backup needs the defaults and the storages.

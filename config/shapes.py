@@ -31,6 +31,14 @@ class ListOf:
 
 
 @dataclass(frozen=True)
+class TextMap:
+    """A map from names of the user's own to values."""
+
+    name: Scalar
+    item: Scalar
+
+
+@dataclass(frozen=True)
 class MapOf:
     """One map."""
 
@@ -44,7 +52,7 @@ class MapsOf:
     section: Section | Variants
 
 
-Shape = Scalar | ListOf | MapOf | MapsOf
+Shape = Scalar | ListOf | TextMap | MapOf | MapsOf
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""Records to hosts: the SSH server and the container of a backup, and the containers that it stops."""
+
+from __future__ import annotations
+
+from config.environment import Environment
+from config.home import local_path
+from config.problems import Problems
+from config.records import Record
+from model import DockerContainer, SshHost, StoppedContainers
+
+_WAYS_TO_NAME_A_CONTAINER = ("CONTAINER_NAME", "COMPOSE_SERVICE", "LABEL", "VOLUME")
+
+
+class Hosts:
+    """Makes them, and reports what cannot be."""
+
+    def __init__(self, environment: Environment, problems: Problems) -> None:
+        self._environment = environment
+        self._problems = problems
+
+    def ssh(self, record: Record | None) -> SshHost | None:
+        """The server of a map ``SSH``, or the one on the way to it."""
+        if record is None:
+            return None
+        return SshHost(
+            username=record.text("USERNAME"),
+            address=record.text("IP_ADDRESS") or "",
+            port=record.number("PORT") or 22,
+            key_file=self._file(record, "KEY_FILE"),
+            password=record.secret("PASSWORD"),
+            key_passphrase=record.secret("KEY_PASSPHRASE"),
+            host_key=record.text("HOST_KEY"),
+            known_hosts_file=self._file(record, "KNOWN_HOSTS_FILE"),
+            jump=self.ssh(record.record("JUMP_HOST")),
+        )
+
+    def docker(self, backup: Record) -> DockerContainer | None:
+        """``DOCKER`` stands beside ``DB_INFO`` or inside of it."""
+        beside, info = backup.record("DOCKER"), backup.record("DB_INFO")
+        inside = info.record("DOCKER") if info else None
+        if beside and inside:
+            message = f"DOCKER stands beside DB_INFO too, in line {beside.position.line}. Keep one of the two."
+            self._problems.error(inside.position, message)
+        chosen = beside or inside
+        return self._container(chosen) if chosen else None
+
+    def stopped_containers(self, backup: Record) -> StoppedContainers | None:
+        """What ``STOP_CONTAINERS`` says."""
+        record = backup.record("STOP_CONTAINERS")
+        if record is None:
+            return None
+        if not any(key in record.positions for key in ("CONTAINER_NAME", "LABEL", "COMPOSE_PROJECT")):
+            message = "STOP_CONTAINERS names no container. Write CONTAINER_NAME, LABEL or COMPOSE_PROJECT below it."
+            self._problems.error(record.position, message)
+        docker = self._used_docker(backup)
+        return StoppedContainers(
+            names=_texts(record, "CONTAINER_NAME"),
+            labels=_texts(record, "LABEL"),
+            compose_projects=_texts(record, "COMPOSE_PROJECT"),
+            docker_host=record.text("DOCKER_HOST") or (docker.text("DOCKER_HOST") if docker else None),
+        )
+
+    def _used_docker(self, backup: Record) -> Record | None:
+        info = backup.record("DB_INFO")
+        return backup.record("DOCKER") or (info.record("DOCKER") if info else None)
+
+    def _container(self, record: Record) -> DockerContainer:
+        ways = [key for key in _WAYS_TO_NAME_A_CONTAINER if key in record.positions]
+        if not ways:
+            message = "CONTAINER_NAME is missing. Write the name of the container, or COMPOSE_SERVICE, LABEL or VOLUME."
+            self._problems.error(record.position, message)
+        for way in ways[1:]:
+            message = f"{way} names the container a second time, after {ways[0]}. Keep one of the two."
+            self._problems.error(record.position_of(way), message)
+        if "COMPOSE_PROJECT" in record.positions and "COMPOSE_SERVICE" not in record.positions:
+            message = "COMPOSE_PROJECT goes with COMPOSE_SERVICE. Write the service of the project that is meant."
+            self._problems.error(record.position_of("COMPOSE_PROJECT"), message)
+        return DockerContainer(
+            container_name=record.text("CONTAINER_NAME") or "",
+            compose_service=record.text("COMPOSE_SERVICE"),
+            compose_project=record.text("COMPOSE_PROJECT"),
+            label=record.text("LABEL"),
+            volume=record.text("VOLUME"),
+            docker_host=record.text("DOCKER_HOST"),
+        )
+
+    def _file(self, record: Record, key: str) -> str | None:
+        path = record.text(key)
+        return local_path(key, path, record.position_of(key), self._environment, self._problems) if path else None
+
+
+def _texts(record: Record, key: str) -> tuple[str, ...]:
+    return tuple(text for _, text in record.texts(key))
