@@ -16,9 +16,10 @@ from hosts.local_command import LocalCommandHost
 from model import DatabaseSource, Secret
 from sources import postgres_client
 from tests.support.database_hosts import Elsewhere, dumped
-from tests.support.postgresql import PostgresqlServer, postgresql_server, user_without_rights
+from tests.support.postgresql import PostgresqlServer, postgresql_server
 from tests.support.skips import requires_program
 from tests.support.sshd import free_port
+from tests.support.users import user_without_rights
 
 HOSTS: list[CommandHost] = [LocalCommandHost(), Elsewhere()]
 EVERYWHERE = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgresql import as_user, user_without_rights
+from tests.support.server_places import Here, ServerPlace
+from tests.support.users import as_user, user_without_rights
 
 _START_SECONDS = 60
 
@@ -58,11 +59,12 @@ class MariadbServer:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[MariadbServer]:
-    """Start one, and end it. Skips where no MariaDB server is installed."""
-    program = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None or shutil.which("mariadb-install-db") is None:
-        pytest.skip("needs a MariaDB server (Debian: mariadb-server)")
+def mariadb_server(*, port: int | None = None, place: ServerPlace | None = None) -> Iterator[MariadbServer]:
+    """Start one, and end it. It listens on loopback only where a port is given.
+
+    Skips where no MariaDB server is installed.
+    """
+    program = mariadbd_program()
     user = user_without_rights()
     # Not tmp_path: a socket's name is limited to 107 bytes, and that folder is closed to the user without rights.
     folder = Path(tempfile.mkdtemp(prefix="holdfast-mariadb-"))
@@ -71,12 +73,13 @@ def mariadb_server() -> Iterator[MariadbServer]:
     try:
         data, socket = folder / "data", folder / "socket"
         _make_data(data)
-        options = [f"--datadir={data}", f"--socket={socket}", "--skip-networking", "--skip-log-bin"]
-        options += ["--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=16M", f"--pid-file={folder / 'pid'}"]
+        place = place or Here()
+        seen = place.path(folder)
+        options = [f"--datadir={seen}/data", f"--socket={seen}/socket", f"--pid-file={seen}/pid", "--skip-log-bin"]
+        options += ["--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=16M"]
+        options += ["--skip-networking"] if port is None else ["--bind-address=127.0.0.1", f"--port={port}"]
         with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [program, "--no-defaults", *options], cwd=folder, stderr=log, stdout=log, **as_user(user)
-            )
+            server = place.start([program, "--no-defaults", *options], folder, log)
         try:
             _wait_until_ready(socket, folder / "log", server)
             yield MariadbServer(socket, server)
@@ -85,6 +88,14 @@ def mariadb_server() -> Iterator[MariadbServer]:
             server.wait(_START_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def mariadbd_program() -> Path:
+    """The server. Skips where none is installed."""
+    program = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None or shutil.which("mariadb-install-db") is None:
+        pytest.skip("needs a MariaDB server (Debian: mariadb-server)")
+    return Path(program)
 
 
 def _make_data(data: Path) -> None:

@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
+
+from tests.support.server_places import Here, ServerPlace
+from tests.support.users import as_user, user_without_rights
 
 _USER = "holdfast"
 _START_SECONDS = 60
@@ -93,12 +95,12 @@ class PostgresqlServer:
 
 
 @contextmanager
-def postgresql_server(*, port: int | None = None) -> Iterator[PostgresqlServer]:
+def postgresql_server(*, port: int | None = None, place: ServerPlace | None = None) -> Iterator[PostgresqlServer]:
     """Start one, and end it. It listens on loopback only where a port is given.
 
     Skips where no PostgreSQL server is installed.
     """
-    binaries = _binaries()
+    binaries = postgresql_binaries()
     # Not tmp_path: a socket's name is limited to 107 bytes, and that folder is closed to the user without rights.
     folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
     user = user_without_rights()
@@ -114,12 +116,12 @@ def postgresql_server(*, port: int | None = None) -> Iterator[PostgresqlServer]:
         addresses = (
             ["-c", "listen_addresses="] if port is None else ["-c", "listen_addresses=127.0.0.1", "-p", str(port)]
         )
-        options = [*addresses, "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        place = place or Here()
+        seen = place.path(folder)
+        options = [*addresses, "-c", f"unix_socket_directories={seen}", "-c", "fsync=off"]
         (data / "pg_hba.conf").write_text(_ACCESS)
         with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, *options], cwd=folder, stderr=log, stdout=log, **as_user(user)
-            )
+            server = place.start([binaries / "postgres", "-D", f"{seen}/data", *options], folder, log)
         try:
             _wait_until_ready(binaries, folder, port or 5432, server)
             yield PostgresqlServer(binaries, folder, server, port or 5432)
@@ -130,7 +132,8 @@ def postgresql_server(*, port: int | None = None) -> Iterator[PostgresqlServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binaries() -> Path:
+def postgresql_binaries() -> Path:
+    """The folder of the programs of the newest server that is installed. Skips where there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]))
     if found:
         return found[-1].parent
@@ -138,15 +141,6 @@ def _binaries() -> Path:
     if program is None:
         pytest.skip("needs a PostgreSQL server (Debian: postgresql)")
     return Path(program).resolve().parent
-
-
-def user_without_rights() -> pwd.struct_passwd:
-    """The person who runs the tests, or nobody in place of root, as whom PostgreSQL refuses to run."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-
-
-def as_user(user: pwd.struct_passwd) -> dict[str, Any]:
-    return {} if os.geteuid() != 0 else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _run(command: list[object], user: pwd.struct_passwd, folder: Path) -> None:
