@@ -5,10 +5,10 @@
     HoldfastError                      1   something did not work; the message is meant for the user
     ├── UsageError                     2   the command line asks for something that cannot be
     │   └── ConfigurationError         2   config.yaml or the environment is wrong; carries every problem
-    ├── NotAvailableError              1   the configuration is right, this version cannot run it yet
     ├── AlreadyRunningError           11   another run of the same backup holds its lock
     ├── ScheduleError                  1   the crontab could not be read or written; nothing was changed
     ├── HostError                      1   another machine, a container, or a program there cannot be used
+    │   └── ProgramError               1   a program was started there, and ended otherwise than well
     ├── SourceError                    1   what is to be backed up cannot be read at all
     ├── RestoreError                   1   what was backed up cannot be put back; nothing that was there is lost
     ├── ArchiveError                   1   an archive cannot be made or opened
@@ -24,6 +24,7 @@
     │   └── IntegrityError             1   the stored bytes are not the bytes that were sent
     └── CatalogError                   1   the database of runs cannot be used
     InterruptedRun               130/143   SIGINT, SIGTERM or SIGHUP ended the run
+    └── TimedOutRun                    1   its TIMEOUT ended the run
 
 A *partial* run (exit 3) is no error: it is an outcome, see ``model.RunStatus``.
 Vendor exceptions (OSError among them) are translated into these at the edge, in the adapter that met them.
@@ -66,10 +67,6 @@ class ConfigurationError(UsageError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class NotAvailableError(HoldfastError):
-    """The configuration is valid, but this version of Holdfast cannot run this kind yet."""
-
-
 class AlreadyRunningError(HoldfastError):
     """Another run of the same backup is under way."""
 
@@ -82,6 +79,15 @@ class ScheduleError(HoldfastError):
 
 class HostError(HoldfastError):
     """A machine or container cannot be reached, or a program there ended otherwise than well."""
+
+
+class ProgramError(HostError):
+    """A program was started and ended otherwise than well. ``exit_status`` is None where a signal ended it, or nobody
+    knows."""
+
+    def __init__(self, message: str, exit_status: int | None) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class SourceError(HoldfastError):
@@ -156,3 +162,10 @@ class InterruptedRun(BaseException):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class TimedOutRun(InterruptedRun):
+    """The time that a run may take was over. It is put right as after a signal, and counts as failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, EXIT_FAILED)

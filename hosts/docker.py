@@ -7,43 +7,20 @@ container is looked at instead (docker-py#2097). The output ends well only with 
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
 
 from errors import HostError
 from hosts.command import Command, CommandHost
-from hosts.docker_bridge import DockerBridge
-from hosts.docker_containers import Found, capitalized, chosen, described
+from hosts.docker_api import DockerApi, DockerDeadlines
+from hosts.docker_containers import Found, chosen, described
 from hosts.docker_stream import BrokenStreamError, DockerStream
-from hosts.outcome import ErrorOutput
+from hosts.outcome import OutputTail
 from hosts.remote_command import RemoteCommand
-from hosts.remote_shell import LAUNCHER_ARGV, ending_input
 from model import DockerContainer
-from utils import redact
-
-if TYPE_CHECKING:
-    import socket
 
 # What runc answers for a program that was ended by SIGKILL, as all are when their container ends.
 _KILLED = 137
-_SECONDS_TO_NOTICE = 3.0
-
-_USUAL_DOCKER = "unix:///var/run/docker.sock"
-
-
-@dataclass(frozen=True, slots=True)
-class DockerDeadlines:
-    """In seconds: for each answer of Docker's API, for an exit status after the end of the output, and after how much
-    silence of a program the state of its container is looked at."""
-
-    answer: float = 60.0
-    exit_status: float = 10.0
-    quiet: float = 30.0
 
 
 class DockerCommandHost:
@@ -62,7 +39,7 @@ class DockerCommandHost:
         self._outer = outer
         self._deadlines = deadlines or DockerDeadlines()
         self._lock = threading.Lock()
-        self._docker: _Docker | None = None
+        self._docker: DockerApi | None = None
 
     def start(self, command: Command, *, feeds_input: bool = False) -> RemoteCommand:
         docker = self._connected()
@@ -88,162 +65,20 @@ class DockerCommandHost:
                 self._outer.close()
             self._docker = None
 
-    def _connected(self) -> _Docker:
+    def _connected(self) -> DockerApi:
         with self._lock:
             if self._docker and self._docker.bridge_failure:  # what broke may be whole again
                 self._docker.close()
                 self._docker = None
             if self._docker is None:
-                self._docker = _Docker(self._container.docker_host, self._outer, self._deadlines)
+                self._docker = DockerApi(self._container.docker_host, self._outer, self._deadlines)
             return self._docker
-
-
-class _Docker:
-    """One Docker and its API. Methods raise HostError."""
-
-    def __init__(self, url: str | None, outer: CommandHost | None, deadlines: DockerDeadlines) -> None:
-        self.deadlines = deadlines
-        self._bridge = DockerBridge(outer, url) if outer else None
-        try:
-            self.api = self._connected_api(url)
-        except BaseException:
-            if self._bridge:
-                self._bridge.close()
-            raise
-
-    @property
-    def is_encrypted(self) -> bool:
-        return str(self.api.base_url).startswith("https:")
-
-    def containers(self) -> list[dict[str, Any]]:
-        """All of them, as GET /containers/json tells."""
-        with self.translated():
-            listed: list[dict[str, Any]] = self.api.containers(all=True)
-            return listed
-
-    def start(self, found: Found, *, listens: bool = True) -> tuple[str, socket.socket]:
-        """An exec of the launcher, and the connection to it."""
-        with self.translated():
-            created = self.api.exec_create(
-                found.identity, list(LAUNCHER_ARGV), stdin=True, stdout=listens, stderr=listens, tty=False
-            )
-            answered = self.api.exec_start(created["Id"], socket=True)
-        # The SDK wraps a Unix or TCP socket, and the wrapper knows no half close; a TLS socket it hands out as it is.
-        connection: socket.socket = getattr(answered, "_sock", answered)
-        connection.settimeout(self.deadlines.quiet)
-        return created["Id"], connection
-
-    def end_group(self, found: Found, group: int) -> None:
-        """End a group of processes in the container."""
-        with suppress(HostError, OSError):  # the container, or Docker, has ended meanwhile
-            _, connection = self.start(found, listens=False)
-            with connection:
-                connection.sendall(ending_input(group))
-
-    def exit_status(self, identity: str) -> int | None:
-        """That of an exec whose output has ended; None where Docker does not tell it in time, or the way to it broke.
-
-        Docker may notice the end of a program some time after that of its output.
-        """
-        deadline = time.monotonic() + self.deadlines.exit_status
-        while self.bridge_failure is None:
-            try:
-                with self.translated():
-                    state = self.api.exec_inspect(identity)
-            except HostError:
-                return None
-            if not state["Running"]:
-                status: int | None = state["ExitCode"]
-                return status
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(0.01)
-        return None
-
-    def check_alive(self, found: Found, name: str) -> None:
-        """Raise HostError unless the container runs."""
-        state = self._state(found)
-        if state.get("Paused"):
-            raise HostError(
-                f"{capitalized(name)} was paused while a program ran. Let it go on with: docker unpause {found.name}"
-            )
-        if not state.get("Running"):
-            raise HostError(f"{capitalized(name)} {_stopped(state)}.")
-
-    def ended_with_its_program(self, found: Found) -> bool:
-        """Whether the container of a program that was killed has ended. Docker may say so some time after it."""
-        deadline = time.monotonic() + _SECONDS_TO_NOTICE
-        while time.monotonic() < deadline:
-            try:
-                if not self._state(found).get("Running"):
-                    return True
-            except HostError:
-                return True
-            time.sleep(0.05)
-        return False
-
-    @property
-    def bridge_failure(self) -> HostError | None:
-        return self._bridge.failure if self._bridge else None
-
-    def why_cut(self, found: Found) -> str:
-        """The predicate of a program whose exit status is not known."""
-        if self.bridge_failure:
-            return f"was cut off: {self.bridge_failure}"
-        try:
-            state = self._state(found)
-        except HostError as error:
-            return f"was cut off: {error}"
-        if state.get("Running"):
-            return "was cut off: Docker ended its output and told no exit status"
-        return f"was cut off: the container {_stopped(state)}"
-
-    def close(self) -> None:
-        self.api.close()
-        if self._bridge:
-            self._bridge.close()
-
-    def _state(self, found: Found) -> dict[str, Any]:
-        with self.translated():
-            state: dict[str, Any] = self.api.inspect_container(found.identity)["State"]
-            return state
-
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn what the SDK raises into HostError."""
-        import docker  # type: ignore[import-untyped]
-
-        try:
-            yield
-        except docker.errors.APIError as error:
-            said = redact(str(error.explanation or error))
-            raise HostError(f"Docker ({self._name}) refused what was asked of it: {said}") from error
-        except (docker.errors.DockerException, OSError) as error:  # what `requests` raises are OSErrors
-            raise self.bridge_failure or HostError(_unreachable(self._name, error, self.deadlines)) from error
-
-    def _connected_api(self, url: str | None) -> Any:
-        """A docker.APIClient, whose types nobody has written down."""
-        import docker
-
-        environment: Mapping[str, str] = {**os.environ, "DOCKER_HOST": url} if url else os.environ
-        self._name = environment.get("DOCKER_HOST") or _USUAL_DOCKER
-        if self._bridge:
-            self._name = self._bridge.name
-            environment = {"DOCKER_HOST": self._bridge.url}
-        elif self._name.startswith("ssh:"):
-            raise HostError(
-                f"DOCKER_HOST is {self._name}. Name the server under SSH instead, beside DOCKER: then its key is "
-                "checked, and everything else that needs it can use the connection."
-            )
-        with self.translated():
-            arguments = docker.utils.kwargs_from_env(environment)
-            return docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
 
 
 class _DockerWire:
     """The exec of one program. See ``hosts.remote_command.Wire``."""
 
-    def __init__(self, docker: _Docker, found: Found, name: str, error_output: ErrorOutput) -> None:
+    def __init__(self, docker: DockerApi, found: Found, name: str, error_output: OutputTail) -> None:
         self._docker = docker
         self._found = found
         self._name = name
@@ -285,31 +120,3 @@ class _DockerWire:
 
     def close(self) -> None:
         self._stream.close()
-
-
-def _stopped(state: dict[str, Any]) -> str:
-    reason = ", as it needed more memory than it may have" if state.get("OOMKilled") else ""
-    return f"stopped while a program ran in it (exit status {state.get('ExitCode')}){reason}"
-
-
-def _unreachable(name: str, error: BaseException, deadlines: DockerDeadlines) -> str:
-    causes = list(_causes(error))
-    if any(isinstance(cause, PermissionError) for cause in causes):
-        return (
-            f"Docker ({name}) does not let this user in: permission denied. Put the user into the group docker (who is "
-            "in it can do everything that root can), or run Holdfast as one who may use Docker."
-        )
-    if any(isinstance(cause, TimeoutError) for cause in causes):
-        return f"Docker ({name}) did not answer for {deadlines.answer:.0f} s."
-    known = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-    reason = known.strerror if known else redact(str(error))
-    return f"Docker ({name}) cannot be reached: {reason}. Check that it runs (docker ps shows it), and DOCKER_HOST."
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it stands for: urllib3 carries the cause among the arguments."""
-    seen: list[BaseException] = [error]
-    for each in seen:
-        yield each
-        inner = [each.__cause__, each.__context__, *each.args, getattr(each, "reason", None)]
-        seen += [found for found in inner if isinstance(found, BaseException) and found not in seen]

@@ -1,13 +1,14 @@
-"""Which container is meant: by its name, its Compose service, a label, or a volume that it uses."""
+"""Which containers are meant: by a name, a Compose service or project, a label, or a volume that they use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from errors import HostError
-from model import DockerContainer
+from model import DockerContainer, StoppedContainers
 
 # https://docs.docker.com/reference/compose-file/services/#labels: Compose sets these on what it makes.
 _SERVICE = "com.docker.compose.service"
@@ -43,7 +44,7 @@ def chosen(wanted: DockerContainer, listed: Sequence[Mapping[str, Any]], place: 
 
     ``place`` ends the sentences: `` on deploy@192.0.2.7``, or nothing.
     """
-    fitting = [_found(container) for container in listed if _fits(wanted, container)]
+    fitting = could_be(wanted, listed)
     running = [container for container in fitting if container.state == "running"]
     if len(running) == 1:
         return running[0]
@@ -63,6 +64,31 @@ def chosen(wanted: DockerContainer, listed: Sequence[Mapping[str, Any]], place: 
     )
 
 
+def matching(wanted: StoppedContainers, listed: Sequence[Mapping[str, Any]], place: str) -> list[Found]:
+    """All that any of the words means, running or not, in the order of ``listed``.
+
+    Raises HostError where a word means none: it may be a wrong one, and what it should have stopped would go on.
+    """
+    words: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+        **{f"the container {name}": partial(_fits, DockerContainer(name)) for name in wanted.names},
+        **{f"the label {label}": partial(_fits, DockerContainer(label=label)) for label in wanted.labels},
+        **{f"the Compose project {name}": partial(_is_of_project, name) for name in wanted.compose_projects},
+    }
+    for word, means in words.items():
+        if not any(map(means, listed)):
+            there = _names([_found(container) for container in listed])
+            raise HostError(
+                f"STOP_CONTAINERS names {word}, but there is no such container{place}. Docker has: "
+                f"{there or 'no container at all'}."
+            )
+    return [_found(container) for container in listed if any(means(container) for means in words.values())]
+
+
+def could_be(wanted: DockerContainer, listed: Sequence[Mapping[str, Any]]) -> list[Found]:
+    """Those that could be meant, running or not."""
+    return [_found(container) for container in listed if _fits(wanted, container)]
+
+
 def _fits(wanted: DockerContainer, container: Mapping[str, Any]) -> bool:
     labels: Mapping[str, str] = container.get("Labels") or {}
     if wanted.container_name:
@@ -71,12 +97,22 @@ def _fits(wanted: DockerContainer, container: Mapping[str, Any]) -> bool:
         return (
             labels.get(_SERVICE) == wanted.compose_service
             and wanted.compose_project in (None, labels.get(_PROJECT))
-            and labels.get(_ONE_OFF, "").lower() != "true"
+            and not _is_one_off(labels)
         )
     if wanted.label:
         name, has_value, value = wanted.label.partition("=")
         return name in labels and (not has_value or labels[name] == value)
     return any(mount.get("Name") == wanted.volume for mount in container.get("Mounts") or ())
+
+
+def _is_of_project(name: str, container: Mapping[str, Any]) -> bool:
+    labels: Mapping[str, str] = container.get("Labels") or {}
+    return labels.get(_PROJECT) == name and not _is_one_off(labels)
+
+
+def _is_one_off(labels: Mapping[str, str]) -> bool:
+    """Whether it is one of ``docker compose run``."""
+    return labels.get(_ONE_OFF, "").lower() == "true"
 
 
 def _found(container: Mapping[str, Any]) -> Found:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from hosts.outcome import ErrorOutput
+from hosts.outcome import OutputTail
 
 _HEADER_BYTES = 8
 _OUTPUT, _ERRORS = 1, 2
@@ -30,7 +30,7 @@ class DockerStream:
     """Takes the frames apart in a thread of its own, so that what a program says on its standard error never waits for
     whoever takes its output."""
 
-    def __init__(self, connection: socket.socket, error_output: ErrorOutput) -> None:
+    def __init__(self, connection: socket.socket, error_output: OutputTail) -> None:
         self._connection = connection
         self._error_output = error_output
         self._chunks: deque[bytes] = deque()

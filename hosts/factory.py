@@ -7,6 +7,7 @@ import pwd
 from pathlib import Path
 
 from hosts.command import CommandHost
+from hosts.containers import Containers
 from hosts.docker import DockerCommandHost
 from hosts.local_command import LocalCommandHost
 from hosts.ssh import SshCommandHost
@@ -21,6 +22,14 @@ def command_host(ssh: SshHost | None, docker: DockerContainer | None) -> Command
     if docker:
         return DockerCommandHost(docker, outer)
     return outer or LocalCommandHost()
+
+
+def containers_of(ssh: SshHost | None, docker_host: str | None) -> Containers:
+    """Those of Docker on this machine or on that server, at the URL ``docker_host`` where it is not the usual one.
+
+    Raises HostError. Whoever asks closes them.
+    """
+    return Containers(docker_host, SshCommandHost(ssh_server(ssh)) if ssh else None)
 
 
 def ssh_server(host: SshHost) -> SshServer:

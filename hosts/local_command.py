@@ -21,7 +21,7 @@ from typing import Self
 
 from errors import HostError
 from hosts.command import Command
-from hosts.outcome import ErrorOutput, ending_of_signal, ending_of_status, failure
+from hosts.outcome import OutputTail, ending_of_signal, ending_of_status, failure
 from model import Secret
 
 # The largest pipe that an ordinary user gets without asking: pipe(7). Fewer, larger reads than with the usual 64 KiB.
@@ -54,7 +54,7 @@ class LocalCommand:
     def __init__(self, command: Command, *, feeds_input: bool, host_name: str) -> None:
         self._command = command
         self._host_name = host_name
-        self._error_output = ErrorOutput()
+        self._error_output = OutputTail()
         self._guard = _Guard()
         try:
             self._process = _started(command, feeds_input=feeds_input, host_name=host_name)
@@ -116,8 +116,9 @@ class LocalCommand:
         if ended.si_code == os.CLD_EXITED and status == 0:
             return
         self._listener.join(_SECONDS_FOR_LAST_WORDS)
-        ending = ending_of_status(status) if ended.si_code == os.CLD_EXITED else ending_of_signal(status)
-        raise failure(self._command, self._host_name, ending, self._error_output)
+        if ended.si_code == os.CLD_EXITED:
+            raise failure(self._command, self._host_name, ending_of_status(status), self._error_output, status)
+        raise failure(self._command, self._host_name, ending_of_signal(status), self._error_output)
 
 
 class _Guard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 
-from errors import HostError
+from errors import ProgramError
 from hosts.command import Command
 from utils import printable, redact
 
@@ -17,8 +17,8 @@ _SHOWN_CHARACTERS = 2000
 _MEANINGS = {126: "a program could not be started", 127: "a program was not found"}
 
 
-class ErrorOutput:
-    """The tail of a program's standard error. One thread may add to it while another asks for the text.
+class OutputTail:
+    """The tail of what a program says. One thread may add to it while another asks for the text.
 
     What comes before ``beginning``, if that comes at all, is not the program's.
     """
@@ -43,10 +43,13 @@ class ErrorOutput:
         return "\n".join(printable(line.rstrip().encode()) for line in said.strip().split("\n"))
 
 
-def failure(command: Command, host: str, ending: str, error_output: ErrorOutput) -> HostError:
+def failure(
+    command: Command, host: str, ending: str, error_output: OutputTail, exit_status: int | None = None
+) -> ProgramError:
     """The error of a program on a host. ``ending`` is a predicate: ``ended with exit status 3``."""
     said = error_output.text()
-    return HostError(f"The program {command} on {host} {ending}" + (f":\n{said}" if said else ", and said nothing."))
+    message = f"The program {command} on {host} {ending}" + (f":\n{said}" if said else ", and said nothing.")
+    return ProgramError(message, exit_status)
 
 
 def ending_of_status(status: int) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 from errors import HostError
 from hosts.command import Command
-from hosts.outcome import ErrorOutput, ending_of_status, failure
+from hosts.outcome import OutputTail, ending_of_status, failure
 from hosts.remote_shell import launching_input
 
 # What a shell prints before it runs the launcher is a greeting, not a backup.
@@ -17,7 +17,7 @@ _LONGEST_GREETING = 1 << 20
 
 
 class Wire(Protocol):
-    """The bytes of one program. It adds what comes on the standard error to the ErrorOutput that it was made with.
+    """The bytes of one program. It adds what comes on the standard error to the OutputTail that it was made with.
 
     Raises HostError where the connection was lost or the other side does not answer; silence alone is no error.
     """
@@ -48,7 +48,7 @@ class RemoteCommand:
         self,
         command: Command,
         host_name: str,
-        connect: Callable[[ErrorOutput], Wire],
+        connect: Callable[[OutputTail], Wire],
         end_group: Callable[[int], None],
         *,
         feeds_input: bool,
@@ -61,7 +61,7 @@ class RemoteCommand:
         self._has_ended = False
         mark = f"holdfast-{secrets.token_hex(16)}"
         launching = launching_input(command, mark, feeds_input=feeds_input, host=host_name)
-        self._error_output = ErrorOutput(mark.encode() + b"\n")
+        self._error_output = OutputTail(mark.encode() + b"\n")
         self._wire = connect(self._error_output)
         try:
             self._wire.send(launching)
@@ -124,4 +124,4 @@ class RemoteCommand:
         self._has_ended = True
         if status != 0:
             ending = self._wire.why_cut() if status is None else ending_of_status(status)
-            raise failure(self._command, self._host_name, ending, self._error_output)
+            raise failure(self._command, self._host_name, ending, self._error_output, status)

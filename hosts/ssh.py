@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from errors import HostError, SshError, SshUnavailableError
 from hosts.command import Command
-from hosts.outcome import ErrorOutput
+from hosts.outcome import OutputTail
 from hosts.remote_command import RemoteCommand
 from hosts.remote_shell import LAUNCHER, ending_input
 from ssh.connection import SshChannel, SshConnection, SshServer, connect
@@ -55,7 +55,7 @@ class SshCommandHost:
                 self._connection = connect(self._server)
             return self._connection
 
-    def _wire(self, connection: SshConnection, error_output: ErrorOutput) -> _SshWire:
+    def _wire(self, connection: SshConnection, error_output: OutputTail) -> _SshWire:
         with self._translated():
             return _SshWire(self.name, connection, connection.start(LAUNCHER), error_output)
 
@@ -73,7 +73,7 @@ class SshCommandHost:
 class _SshWire:
     """The channel of one program. See ``hosts.remote_command.Wire``."""
 
-    def __init__(self, name: str, connection: SshConnection, channel: SshChannel, error_output: ErrorOutput) -> None:
+    def __init__(self, name: str, connection: SshConnection, channel: SshChannel, error_output: OutputTail) -> None:
         self._name = name
         self._connection = connection
         self._channel = channel

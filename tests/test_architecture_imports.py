@@ -55,7 +55,7 @@ PLACES = {
     "msal": ("storages/onedrive/sign_in.py",),
     "requests": ("storages/onedrive/http.py",),
     "paramiko": ("ssh/",),
-    "docker": ("hosts/docker.py",),
+    "docker": ("hosts/docker_api.py",),
     "rich": ("progress.py",),
 }
 IMPORTED_ONLY_WHEN_USED = {"boto3", "botocore", "msal", "requests", "paramiko", "docker", "psycopg2", "rich", "numpy"}

@@ -22,7 +22,8 @@ import pytest
 
 from errors import HostError
 from hosts.command import Command, CommandHost
-from hosts.docker import DockerCommandHost, DockerDeadlines, _Docker
+from hosts.docker import DockerCommandHost
+from hosts.docker_api import DockerApi, DockerDeadlines
 from hosts.docker_containers import Found
 from model import DockerContainer, Secret
 from tests.support.dockerd import BUSYBOX_PROGRAM, Dockerd, dockerd, requires_dockerd, running_dockerd
@@ -276,13 +277,13 @@ def test_what_docker_tells_of_a_program_holds_no_secret(dockerd: Dockerd, own: s
 
 def test_a_silent_program_is_waited_for(dockerd: Dockerd, container: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    check_alive = _Docker.check_alive
+    check_alive = DockerApi.check_alive
 
-    def counted(docker: _Docker, found: Found, name: str) -> None:
+    def counted(docker: DockerApi, found: Found, name: str) -> None:
         looked.append(name)
         check_alive(docker, found, name)
 
-    monkeypatch.setattr(_Docker, "check_alive", counted)
+    monkeypatch.setattr(DockerApi, "check_alive", counted)
     with opened(dockerd, container, IN_A_HURRY) as host:
         assert output_of(host, "sleep 1; echo late") == b"late\n"
         with host.start(shell("sleep 1; wc -c"), feeds_input=True) as running:

@@ -16,7 +16,8 @@ import pytest
 
 from errors import HostError
 from hosts.command import Command, CommandHost
-from hosts.docker import DockerCommandHost, DockerDeadlines
+from hosts.docker import DockerCommandHost
+from hosts.docker_api import DockerDeadlines
 from hosts.ssh import SshCommandHost
 from model import DockerContainer
 from ssh.connection import Deadlines, SshServer

@@ -11,7 +11,7 @@ import pytest
 
 from errors import HostError
 from hosts.command import Command
-from hosts.outcome import ErrorOutput
+from hosts.outcome import OutputTail
 from hosts.remote_command import RemoteCommand
 from hosts.remote_shell import LAUNCHER, LAUNCHER_ARGV, ending_input, launching_input
 from model import Secret
@@ -119,7 +119,7 @@ class AllAtOnce:
 @pytest.mark.parametrize("greeting", [b"", b"Welcome to this server!\n"])
 @pytest.mark.parametrize("size", [0, 1, 5_000_000])
 def test_a_greeting_is_left_out_and_much_output_is_none(greeting: bytes, size: int) -> None:
-    def wire(_: ErrorOutput) -> AllAtOnce:
+    def wire(_: OutputTail) -> AllAtOnce:
         return AllAtOnce(greeting, bytes(size))
 
     with RemoteCommand(Command(("tar",)), "there", wire, lambda _: None, feeds_input=False) as running:
