@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from archives.entry import Entry
-from archives.segments import Piece, RunningCrc, Segment, UnpackedBlock, plan_segments, unpack_piece
+from archives.segments import Piece, RunningCrc, Segment, UnpackedBlock, plan_segments
 from archives.zip_reader import ReadRange, ZipReader
 from errors import DamagedArchiveError, ObjectNotFoundError, StorageError
 from hosts.local_tree import LocalTree
 from model import Member
+from operations.member_content import unpacked_pieces
 from operations.parallel import map_in_threads
 from utils import printable
 
@@ -95,20 +96,7 @@ class ContentWriter:
                 self._on_written(written)
 
     def _write_segment(self, segment: Segment) -> list[_WrittenPiece]:
-        try:
-            data = self._fetch(segment.offset, segment.length)
-        except ObjectNotFoundError:
-            raise
-        except StorageError:
-            # One bad sector must not take all that lies around it.
-            return [self._write_piece(piece, self._unpacked_alone(piece)) for piece in segment.pieces]
-        return [self._write_piece(piece, unpack_piece(piece, segment.offset, data)) for piece in segment.pieces]
-
-    def _unpacked_alone(self, piece: Piece) -> Iterator[UnpackedBlock]:
-        yield from unpack_piece(piece, piece.offset, self._fetch(piece.offset, piece.packed_size))
-
-    def _fetch(self, offset: int, length: int) -> bytes:
-        return b"".join(self._read(offset, length)) if length else b""
+        return [self._write_piece(piece, blocks) for piece, blocks in unpacked_pieces(self._read, segment)]
 
     def _write_piece(self, piece: Piece, blocks: Iterator[UnpackedBlock]) -> _WrittenPiece:
         result = _WrittenPiece(piece, Written(piece.entry))

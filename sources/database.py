@@ -59,6 +59,15 @@ class Database(Protocol):
         database is what it was. What ``chunks`` raises passes.
         """
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a database ``name``, so that a restore needs ``replace``. Raises SourceError."""
+
+    def leftovers(self, name: str) -> list[str]:
+        """What restores that were killed have left on the server, or beside the file ``name``, and nobody uses now.
+
+        A sentence for each, with what removes it. Raises SourceError.
+        """
+
     def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
         """Make the roles or users of the member ``accounts`` that are missing; those that are there stay as they are.
 

@@ -77,6 +77,16 @@ class MariadbDatabase:
 
         MariadbRestore(self._source, self._host).restore(chunks, name, original, replace=replace)
 
+    def exists(self, name: str) -> bool:
+        from sources.mariadb_restore import MariadbRestore
+
+        return MariadbRestore(self._source, self._host).exists(name)
+
+    def leftovers(self, _name: str) -> list[str]:
+        from sources.mariadb_restore import MariadbRestore
+
+        return MariadbRestore(self._source, self._host).leftovers()
+
     def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
         from sources.mariadb_restore import MariadbRestore
 

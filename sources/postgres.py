@@ -99,6 +99,16 @@ class PostgresDatabase:
 
         PostgresRestore(self._source, self._host).restore(chunks, name, original, replace=replace)
 
+    def exists(self, name: str) -> bool:
+        from sources.postgres_restore import PostgresRestore
+
+        return PostgresRestore(self._source, self._host).exists(name)
+
+    def leftovers(self, _name: str) -> list[str]:
+        from sources.postgres_restore import PostgresRestore
+
+        return PostgresRestore(self._source, self._host).leftovers()
+
     def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
         from sources.postgres_restore import PostgresRestore
 

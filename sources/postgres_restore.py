@@ -15,9 +15,19 @@ from sources.postgres_client import Server, database_option, environment_of, ide
 from sources.postgres_globals import statements_for
 from sources.programs import output_of_fed
 
+_STAGING = "holdfast-restore-"
+
 _ROLES_AND_TABLESPACES = """SELECT json_build_object(
     'roles', (SELECT json_agg(rolname) FROM pg_roles),
     'tablespaces', (SELECT json_agg(spcname) FROM pg_tablespace))"""
+
+# Databases that only a restore makes, and to which nobody is connected.
+_LEFTOVERS = """SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database d
+WHERE datname ~ '^holdfast-(restore|replaced)-[0-9a-f]{12}$'
+AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)"""
+
+# NAMEDATALEN - 1: a longer name would be cut, and so become another one.
+_LONGEST_NAME = 63
 
 _MISSING_ROLE = re.compile(r'role "[^"\n]+" does not exist')
 
@@ -36,12 +46,17 @@ class PostgresRestore:
 
         The database has a name of its own until it is whole, so that no half of one is ever found under ``name``.
         """
-        if self._exists(name) and not replace:
+        if len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
+            raise RestoreError(
+                f"The name {identifier(name)} is longer than the {_LONGEST_NAME} bytes that PostgreSQL allows, so "
+                "nothing was restored. Give a shorter one."
+            )
+        if self.exists(name) and not replace:
             raise RestoreError(
                 f"There is a database {identifier(name)} on {self._host.name} already, so nothing was restored. Give "
                 "another name, or let it be replaced with --replace."
             )
-        staging = f"holdfast-restore-{secrets.token_hex(6)}"
+        staging = _STAGING + secrets.token_hex(6)
         try:
             self._run(_creation(staging, original or {}))
             try:
@@ -56,6 +71,22 @@ class PostgresRestore:
             if _MISSING_ROLE.search(str(error)):
                 hint = "\nRestore the roles first: they are in globals.sql."
             raise RestoreError(f"The database {identifier(name)} was not restored. {error}{hint}") from error
+
+    def exists(self, name: str) -> bool:
+        """See ``sources.database.Database.exists``."""
+        return any(database["name"] == name for database in self._server.databases())
+
+    def leftovers(self) -> list[str]:
+        """See ``sources.database.Database.leftovers``."""
+        names = self._server.ask(self._server.maintenance_database(), _LEFTOVERS)
+        return [self._leftover(name) for name in names]
+
+    def _leftover(self, name: str) -> str:
+        what = "It is not whole" if name.startswith(_STAGING) else "It is the one that was to be replaced"
+        return (
+            f"A restore that was killed has left the database {identifier(name)} on {self._host.name}. {what}. This "
+            f"removes it: DROP DATABASE {identifier(name)};"
+        )
 
     def restore_accounts(self, chunks: Iterable[bytes]) -> list[str]:
         """See ``sources.database.Database.restore_accounts``. Roles are made all or none, then the tablespaces."""
@@ -82,9 +113,6 @@ class PostgresRestore:
         chunk = text.encode("utf-8", "surrogateescape")
         output_of_fed(self._host, Command(argv, environment), [chunk])
 
-    def _exists(self, name: str) -> bool:
-        return any(database["name"] == name for database in self._server.databases())
-
     def _run(self, statements: Iterable[str]) -> None:
         self._server.run(self._server.maintenance_database(), statements)
 
@@ -104,7 +132,7 @@ class PostgresRestore:
 
     def _publish(self, staging: str, name: str) -> None:
         """Give the whole database its name. The old one is renamed first, so that there is always one of them."""
-        if not self._exists(name):
+        if not self.exists(name):
             self._run([f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}"])
             return
         replaced = f"holdfast-replaced-{secrets.token_hex(6)}"

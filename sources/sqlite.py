@@ -7,6 +7,7 @@ every journal mode, and nobody waits longer than for any other reader; the copy 
 from __future__ import annotations
 
 import posixpath
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,12 @@ class Place(Protocol):
 
     def copy(self, path: str) -> Iterator[bytes]:
         """A consistent, checked copy. Nothing of it is left behind."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at the path."""
+
+    def leftovers(self, path: str) -> list[str]:
+        """What restores that were killed have left beside the path: absolute paths."""
 
     def put_back(self, chunks: Iterable[bytes], path: str, *, replace: bool) -> None:
         """Make a database of these bytes, whole or not at all. What ``chunks`` raises passes."""
@@ -90,10 +97,17 @@ class SqliteDatabase:
     def restore(
         self, chunks: Iterable[bytes], name: str, _original: Mapping[str, Any] | None = None, *, replace: bool = False
     ) -> None:
-        path = posixpath.normpath(name)
-        if not path.startswith("/"):
-            raise RestoreError(f"The path of a SQLite database must begin with a slash: {path}.")
-        self._place.put_back(chunks, path, replace=replace)
+        self._place.put_back(chunks, _absolute(name), replace=replace)
+
+    def exists(self, name: str) -> bool:
+        return self._place.exists(_absolute(name))
+
+    def leftovers(self, name: str) -> list[str]:
+        return [
+            f"A restore that was killed has left {path}, unless another one is under way now. This removes it: "
+            f"rm -rf {shlex.quote(path)}"
+            for path in self._place.leftovers(_absolute(name))
+        ]
 
     def restore_accounts(self, _chunks: Iterable[bytes]) -> list[str]:
         return []
@@ -117,6 +131,13 @@ class _Copy(StreamContent):
                 f"The copy of the SQLite database {self._path} has {size} bytes, and its header says "
                 f"{_size_by_header(header)}, so it is not whole."
             )
+
+
+def _absolute(name: str) -> str:
+    path = posixpath.normpath(name)
+    if not path.startswith("/"):
+        raise RestoreError(f"The path of a SQLite database must begin with a slash: {path}.")
+    return path
 
 
 def _size_by_header(header: bytes) -> int:

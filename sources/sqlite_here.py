@@ -19,6 +19,7 @@ from utils import format_size, fsync_directory, make_private_directory
 _CHUNK = 1 << 20
 _PAGES_AT_ONCE = 1024  # a signal is obeyed between two steps
 _PREFIX = "sqlite-"
+_RESTORING = ".holdfast-restore-"
 
 SECONDS_FOR_LOCK = 60.0
 """How long another program may hold a lock before a backup or restore gives up."""
@@ -59,6 +60,12 @@ class Here:
                 "another place."
             )
 
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(path)
+
+    def leftovers(self, path: str) -> list[str]:
+        return sorted(map(str, Path(path).parent.glob(_RESTORING + "*")))
+
     def put_back(self, chunks: Iterable[bytes], path: str, *, replace: bool) -> None:
         target = Path(path)
         if target.exists() and not replace:
@@ -67,7 +74,7 @@ class Here:
                 "it be replaced with --replace."
             )
         try:
-            descriptor, name = tempfile.mkstemp(prefix=".holdfast-restore-", dir=target.parent)
+            descriptor, name = tempfile.mkstemp(prefix=_RESTORING, dir=target.parent)
             restored = Path(name)
             try:
                 with open(descriptor, "wb") as file:

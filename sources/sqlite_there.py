@@ -41,6 +41,16 @@ trap - EXIT
 exec cat <&3
 """
 
+_EXISTS = """
+if [ -e "$1" ] || [ -L "$1" ]; then echo exists; fi
+"""
+
+_LEFTOVERS = """
+for found in "$(dirname "$1")"/.holdfast-restore.??????; do
+    if [ -d "$found" ]; then printf '%s\\0' "$found"; fi
+done
+"""
+
 _MAKE_FOLDER = """
 if [ -e "$1" ] && [ "$2" != replace ]; then echo exists; exit; fi
 mktemp -d "$(dirname "$1")/.holdfast-restore.XXXXXX"
@@ -79,6 +89,19 @@ class There:
             yield from ProgramOutput(self._host, _script(_COPY, path)).chunks()
         except HostError as error:
             raise self._not_backed_up(path, error) from error
+
+    def exists(self, path: str) -> bool:
+        return self._answer(_EXISTS, path) != b""
+
+    def leftovers(self, path: str) -> list[str]:
+        found = self._answer(_LEFTOVERS, path).split(b"\0")[:-1]
+        return [leftover.decode("utf-8", "surrogateescape") for leftover in found]
+
+    def _answer(self, script: str, path: str) -> bytes:
+        try:
+            return output_of(self._host, _script(script, path))
+        except HostError as error:
+            raise SourceError(f"SQLite databases on {self._host.name} cannot be looked for. {error}") from error
 
     def put_back(self, chunks: Iterable[bytes], path: str, *, replace: bool) -> None:
         try:

@@ -116,8 +116,18 @@ def test_an_existing_dump_is_replaced_only_on_request(server: RedisServer, tmp_p
     with pytest.raises(RestoreError, match=rf"There is a file {file} already"):
         server.database().restore([b"new"], str(file))
     assert file.read_bytes() == b"old"
+    assert server.database().exists(str(file))
     server.database().restore([b"new"], str(file), replace=True)
     assert file.read_bytes() == b"new"
+
+
+def test_what_a_killed_restore_left_is_named(server: RedisServer, tmp_path: Path) -> None:
+    assert server.database().leftovers(str(tmp_path / "dump.rdb")) == []
+    left = tmp_path / "dump.rdb.holdfast"
+    left.write_bytes(b"half")
+    assert not server.database().exists(str(tmp_path / "dump.rdb"))
+    (sentence,) = server.database().leftovers(str(tmp_path / "dump.rdb"))
+    assert str(left) in sentence
 
 
 def test_a_wrong_password(server: RedisServer) -> None:
