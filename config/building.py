@@ -72,7 +72,8 @@ class Builder:
         made = [self._backup(record, kind, project, name) for kind, record in _definitions(project)]
         if not made:
             message = (
-                "There is nothing to do yet for this project: write a FILE_BACKUP or a DB_BACKUP below its BACKUPS."
+                "There is nothing to do yet for this project: write a FILE_BACKUP, a DB_BACKUP or a COMMAND_BACKUP "
+                "below its BACKUPS."
             )
             self._problems.warn(project.position, message)
         else:

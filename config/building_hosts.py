@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from config.environment import Environment
 from config.home import local_path
 from config.problems import Problems
 from config.records import Record
+from config.scalars import either
 from model import DockerContainer, SshHost, StoppedContainers
 
 _WAYS_TO_NAME_A_CONTAINER = ("CONTAINER_NAME", "COMPOSE_SERVICE", "LABEL", "VOLUME")
+_WAYS_TO_NAME_STOPPED_ONES = ("CONTAINER_NAME", "LABEL", "COMPOSE_PROJECT")
 
 
 class Hosts:
@@ -49,10 +53,11 @@ class Hosts:
         record = backup.record("STOP_CONTAINERS")
         if record is None:
             return None
-        if not any(key in record.positions for key in ("CONTAINER_NAME", "LABEL", "COMPOSE_PROJECT")):
-            message = "STOP_CONTAINERS names no container. Write CONTAINER_NAME, LABEL or COMPOSE_PROJECT below it."
-            self._problems.error(record.position, message)
+        if not any(record.lists.get(key) for key in _WAYS_TO_NAME_STOPPED_ONES):
+            self._report_no_container(record, _WAYS_TO_NAME_STOPPED_ONES)
         docker = self._used_docker(backup)
+        if docker:
+            self._check_still_runs(record, docker)
         return StoppedContainers(
             names=_texts(record, "CONTAINER_NAME"),
             labels=_texts(record, "LABEL"),
@@ -66,15 +71,14 @@ class Hosts:
 
     def _container(self, record: Record) -> DockerContainer:
         ways = [key for key in _WAYS_TO_NAME_A_CONTAINER if key in record.positions]
-        if not ways:
-            message = "CONTAINER_NAME is missing. Write the name of the container, or COMPOSE_SERVICE, LABEL or VOLUME."
-            self._problems.error(record.position, message)
+        if "COMPOSE_PROJECT" in record.positions and "COMPOSE_SERVICE" not in record.positions:
+            message = "COMPOSE_PROJECT goes with COMPOSE_SERVICE. Write which service of the project is meant."
+            self._problems.error(record.position_of("COMPOSE_PROJECT"), message)
+        elif not ways:
+            self._report_no_container(record, _WAYS_TO_NAME_A_CONTAINER)
         for way in ways[1:]:
             message = f"{way} names the container a second time, after {ways[0]}. Keep one of the two."
             self._problems.error(record.position_of(way), message)
-        if "COMPOSE_PROJECT" in record.positions and "COMPOSE_SERVICE" not in record.positions:
-            message = "COMPOSE_PROJECT goes with COMPOSE_SERVICE. Write the service of the project that is meant."
-            self._problems.error(record.position_of("COMPOSE_PROJECT"), message)
         return DockerContainer(
             container_name=record.text("CONTAINER_NAME") or "",
             compose_service=record.text("COMPOSE_SERVICE"),
@@ -83,6 +87,19 @@ class Hosts:
             volume=record.text("VOLUME"),
             docker_host=record.text("DOCKER_HOST"),
         )
+
+    def _report_no_container(self, record: Record, ways: Sequence[str]) -> None:
+        if not record.has_unknown_keys:
+            message = f"{record.section.title} names no container. Write {either(ways)} below it."
+            self._problems.error(record.position, message)
+
+    def _check_still_runs(self, stopped: Record, docker: Record) -> None:
+        """No program can run in a container that stands still."""
+        for key in _WAYS_TO_NAME_STOPPED_ONES:
+            for position, text in stopped.texts(key):
+                if text == docker.text(key):
+                    message = f"{key} would stop the container in which the backup is read. Remove it here."
+                    self._problems.error(position, message)
 
     def _file(self, record: Record, key: str) -> str | None:
         path = record.text(key)

@@ -29,7 +29,7 @@ class Sources:
         return CommandSource(
             argv=program(record, "COMMAND", self._problems),
             filename=record.text("FILENAME") or "",
-            environment=record.secrets_by_name("ENVIRONMENT"),
+            environment=record.texts_by_name("ENVIRONMENT"),
         )
 
     def _files(self, record: Record, is_remote: bool) -> FileSource:
@@ -65,8 +65,8 @@ class Sources:
             if name in names:
                 self._problems.error(position, "NAME holds this database twice. Remove one.")
             names.append(name)
-        if "*" in names and len(names) > 1:
-            message = 'NAME has "*", which is all databases, and others beside it. Keep one of the two.'
+        if "*" in names and set(names) != {"*"}:
+            message = 'NAME has "*", which is all databases, and others beside it. Remove "*" or the others.'
             self._problems.error(info.position_of("NAME"), message)
         return tuple(names)
 
@@ -75,7 +75,7 @@ class Sources:
             return
         for key in ("HOST", "PORT", "USERNAME"):
             if key in info.positions:
-                message = f"{key} would be used instead of what SERVICE says. Keep one of the two."
+                message = f"SERVICE takes the place of {key}. Keep one of the two."
                 self._problems.error(info.position_of(key), message)
 
     def _paths(self, record: Record, is_remote: bool) -> tuple[str, ...]:
@@ -92,14 +92,15 @@ class Sources:
 
 
 def program(record: Record, key: str, problems: Problems) -> tuple[str, ...]:
-    """A program and its arguments. One text with blanks is a line for a shell, and would be taken for a file's name."""
-    argv = tuple(text for _, text in record.texts(key))
-    if argv and not argv[0].strip():
-        problems.error(record.position_of(key), f"{key} begins with an empty text. Write the program first.")
-    elif len(argv) == 1 and len(argv[0].split()) > 1:
-        message = (
-            f"{key} is one text. Write the program and each argument by itself, as in [systemctl, stop, shop]; a line "
-            "for a shell is [sh, -c, line]."
-        )
-        problems.error(record.position_of(key), message)
-    return argv
+    """A program and its arguments. A first text with blanks is a line for a shell, and would be taken for a file."""
+    first = next(iter(record.lists.get(key, ())), None)
+    if first is not None and isinstance(first.content, str):
+        if not first.content.strip():
+            problems.error(first.position, f"{key} begins with an empty text. Write the program first.")
+        elif len(first.content.split()) > 1:
+            message = (
+                f"{key} begins with the program, and here blanks stand in it. Write the program and each argument by "
+                "itself, as in [systemctl, stop, shop]; a line for a shell is [sh, -c, line]."
+            )
+            problems.error(first.position, message)
+    return tuple(text for _, text in record.texts(key))

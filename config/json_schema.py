@@ -51,7 +51,8 @@ def _shape(shape: Shape) -> Schema:
         return {"anyOf": [dict(shape.item.json_schema), {"type": "array", "items": dict(shape.item.json_schema)}]}
     if isinstance(shape, TextMap):
         names = dict(shape.name.json_schema)
-        return {"type": "object", "propertyNames": names, "additionalProperties": dict(shape.item.json_schema)}
+        value = {"anyOf": [dict(shape.item.json_schema), _NOTHING]}
+        return {"type": "object", "propertyNames": names, "additionalProperties": value}
     one = _reference(shape.section)
     if isinstance(shape, MapOf):
         return one

@@ -15,7 +15,7 @@ from config.schema import CONFIGURATION
 from config.shapes import Key, ListOf, MapOf, Scalar, Section, TextMap, Variants
 from config.small_files import SmallFileError, others_can_read, read_small_file
 from config.spellings import MapText, hint_at_colon, maps_in
-from config.unknown_keys import about_unknown_key, nearest_key
+from config.unknown_keys import about_unknown_key, nearest_key, types_that_know
 from config.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 from model import Secret
 
@@ -45,12 +45,15 @@ class Reader:
         record = Record(text.position, section)
         found: dict[str, tuple[Key, ScalarNode, Node]] = {}
         suggested: set[str] = set()
+        is_of_other_type = False
         for key_node, node in text.entries:
             key = section.by_spelling.get(key_node.text)
             if key is None:
                 if not ignore_unknown:
                     self._problems.error(key_node.position, about_unknown_key(key_node.text, section))
+                    record.has_unknown_keys = True
                     suggested.add(section.canonical(nearest_key(key_node.text, section)))
+                    is_of_other_type |= bool(types_that_know(key_node.text, section))
             elif key.name in found:
                 other = found[key.name][1]
                 self._problems.error(
@@ -59,13 +62,15 @@ class Reader:
                 )
             else:
                 found[key.name] = (key, key_node, node)
-        # In the order of the schema, because a backup needs the defaults.
-        for key in section.keys:
+        # From the end of the schema, because backups need the defaults.
+        for key in reversed(section.keys):
             if key.name in found:
                 self._read_key(record, *found[key.name])
         if section.takes_defaults and self._defaults:
             record.inherit(self._defaults)
-        self._check_required(record, text, suggested)
+        # Where the type is one that was not written, the keys of another one say that this was meant.
+        if not (is_of_other_type and "TYPE" not in found):
+            self._check_required(record, text, suggested)
         return record
 
     def _read_key(self, record: Record, key: Key, key_node: ScalarNode, node: Node) -> None:
@@ -129,11 +134,17 @@ class Reader:
 
     def _list(self, name: str, scalar: Scalar, node: Node) -> list[Value]:
         if isinstance(node, SequenceNode):
-            return [self._scalar(name, scalar, item) for item in node.items]
+            return [self._list_item(name, scalar, item) for item in node.items]
         if isinstance(node, MappingNode):
             self._problems.error(node.position, f"{name} must be a value or a list of values, not a map.")
             return [Value(node.position, None)]
         return [self._scalar(name, scalar, node)]
+
+    def _list_item(self, name: str, scalar: Scalar, node: Node) -> Value:
+        if isinstance(node, ScalarNode):
+            return self._scalar(name, scalar, node)
+        self._problems.error(node.position, f"Each entry of {name} must be one value, not {_kind(node)}.")
+        return Value(node.position, None)
 
     def _text_map(self, name: str, shape: TextMap, node: Node) -> dict[str, Value]:
         if not isinstance(node, MappingNode):
@@ -146,7 +157,8 @@ class Reader:
             except ValueError as error:
                 self._problems.error(key_node.position, f"A name in {name} {error}.")
                 continue
-            found[key_node.text] = self._scalar(key_node.text, shape.item, value_node)
+            if not _is_null(value_node, is_text=True):
+                found[key_node.text] = self._scalar(key_node.text, shape.item_of(key_node.text), value_node)
         return found
 
     def _scalar(self, name: str, scalar: Scalar, node: Node) -> Value:
@@ -163,8 +175,7 @@ class Reader:
     def _text(self, name: str, node: Node, secret: bool) -> str | None:
         """The characters of a scalar with its variables expanded, or None where that was reported."""
         if not isinstance(node, ScalarNode):
-            kind = "a map" if isinstance(node, MappingNode) else "a list"
-            self._problems.error(node.position, f"{name} must be one value, not {kind}.")
+            self._problems.error(node.position, f"{name} must be one value, not {_kind(node)}.")
             return None
         if node.plain and not node.text:
             self._problems.error(node.position, f"{name} has an empty entry. Write a value, or remove the dash.")
@@ -211,6 +222,10 @@ def _is_null(node: Node, is_text: bool) -> bool:
     if not isinstance(node, ScalarNode) or not node.plain:
         return False
     return not node.text if is_text else node.text in _NULL_WORDS
+
+
+def _kind(node: MappingNode | SequenceNode) -> str:
+    return "a map" if isinstance(node, MappingNode) else "a list"
 
 
 def _about_no_map(name: str, node: ScalarNode | SequenceNode) -> str:

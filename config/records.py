@@ -21,7 +21,8 @@ class Value(NamedTuple):
 class Record:
     """A map as it was read. Absent and wrong values read as None or empty, so that every check can go on.
 
-    ``positions`` has the place of each value, ``empty`` that of each key without one.
+    ``positions`` has the place of each value, ``empty`` that of each key without one. Whether it
+    ``has_unknown_keys`` was reported: then what seems to be missing may be what they were meant to be.
     """
 
     position: Position
@@ -32,6 +33,7 @@ class Record:
     records: dict[str, list[Record]] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     empty: dict[str, Position] = field(default_factory=dict)
+    has_unknown_keys: bool = False
 
     def position_of(self, key: str) -> Position:
         """Where the key's value stands; where it does not, the map itself."""
@@ -56,9 +58,9 @@ class Record:
     def texts(self, key: str) -> list[tuple[Position, str]]:
         return [(value.position, value.content) for value in self.lists.get(key, ()) if isinstance(value.content, str)]
 
-    def secrets_by_name(self, key: str) -> dict[str, Secret]:
+    def texts_by_name(self, key: str) -> dict[str, str | Secret]:
         found = self.text_maps.get(key, {})
-        return {name: value.content for name, value in found.items() if isinstance(value.content, Secret)}
+        return {name: value.content for name, value in found.items() if isinstance(value.content, str | Secret)}
 
     def record(self, key: str) -> Record | None:
         found = self.records.get(key)

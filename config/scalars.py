@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from config.intervals import NICKNAMES, check_interval
@@ -23,6 +23,7 @@ _DOCKER_URL = re.compile(r"unix:///\S+|(?:tcp|https?)://[^\s/]+\S*")
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
 _PUBLIC_KEY = re.compile(r"[a-z][a-z0-9@.-]+ AAAA[A-Za-z0-9+/]+={0,2}(?: .*)?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_FILE_NAME = 255
 
 # Texts that YAML editors read as numbers or truth values are texts to us.
 _JSON_TEXT = {"type": ["string", "number", "boolean"]}
@@ -67,7 +68,7 @@ def _argument(text: str) -> str:
 
 def _variable_name(text: str) -> str:
     if not _VARIABLE_NAME.fullmatch(text):
-        raise ValueError("must be a name of letters, digits and `_` that does not begin with a digit")
+        raise ValueError("must consist of the letters A to Z and a to z, digits and `_`, and not begin with a digit")
     return text
 
 
@@ -103,9 +104,13 @@ def _target_path(text: str) -> str:
     return _text("/".join(parts)) if parts else ""
 
 
-def _marker(text: str) -> str:
+def _file_name(text: str) -> str:
     if "/" in _text(text):
         raise ValueError("must be a file name without `/`")
+    if text in (".", ".."):
+        raise ValueError("must be a file name: `.` and `..` are folders")
+    if len(text.encode()) > _LONGEST_FILE_NAME:
+        raise ValueError(f"must not be longer than {_LONGEST_FILE_NAME} bytes, the most that a file name has")
     return text
 
 
@@ -151,18 +156,27 @@ def _ip_version_4(text: str) -> str:
 
 def _database_host(text: str) -> str:
     """An address, or the absolute path of a socket or its folder."""
-    return _path(text) if text.startswith("/") else _address(text)
+    if text.startswith("/"):
+        return _path(text)
+    if text.startswith("~") or "/" in text:
+        raise ValueError("must be a host name, an IP address, or a path from `/` on")
+    return _address(text)
 
 
 def _host_key(text: str) -> str:
     if not _FINGERPRINT.fullmatch(text) and not _PUBLIC_KEY.fullmatch(text):
-        raise ValueError("must be a fingerprint such as SHA256:…, as `ssh-keygen -l` prints it, or a whole public key")
+        raise ValueError(
+            "must be a fingerprint alone (`SHA256:` and 43 characters), or a whole public key (`ssh-ed25519 AAAA…`)"
+        )
     return text
 
 
 def _docker_url(text: str) -> str:
     if not _DOCKER_URL.fullmatch(text):
-        raise ValueError("must be a URL such as unix:///run/docker.sock or tcp://192.0.2.7:2375; for SSH there is SSH")
+        raise ValueError(
+            "must be a URL such as unix:///run/docker.sock or tcp://192.0.2.7:2375; where it is reached over SSH, "
+            "write SSH beside DOCKER"
+        )
     return text
 
 
@@ -232,7 +246,7 @@ def whole_number(lowest: int, highest: int) -> Scalar:
 
 def one_of(*words: str, otherwise: str = "") -> Scalar:
     """One of some words, in any case. ``otherwise`` ends the message about any other word."""
-    listed = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    listed = either(words)
 
     def check(text: str) -> str:
         for word in words:
@@ -241,6 +255,11 @@ def one_of(*words: str, otherwise: str = "") -> Scalar:
         raise ValueError(f"must be {listed}{otherwise}")
 
     return Scalar(listed, check, {"anyOf": [{"enum": list(words)}, _in_any_case(words), _VARIABLE]})
+
+
+def either(words: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _in_any_case(words: Iterable[str]) -> Mapping[str, object]:
@@ -259,7 +278,7 @@ THING = _text_scalar("a name", _name_of_thing)
 SECRET = Scalar("a secret text", _secret, _JSON_TEXT, secret=True)
 PATH = _text_scalar("an absolute path", _path)
 TARGET_PATH = _text_scalar("a path inside of the storage", _target_path)
-MARKER = _text_scalar("a file name", _marker)
+FILE_NAME = _text_scalar("a file name", _file_name)
 PATTERN = _text_scalar("a pattern", _pattern)
 ADDRESS = _text_scalar("a host name or an IP address", _address)
 ENDPOINT = _text_scalar("a URL", _endpoint)

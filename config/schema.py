@@ -132,7 +132,7 @@ _FILE_RULES = (
     ),
     Key(
         "EXCLUDE_IF_PRESENT",
-        ListOf(scalars.MARKER),
+        ListOf(scalars.FILE_NAME),
         "Folders that hold a file of this name are left out.",
         "[.nobackup]",
         default="none",
@@ -140,12 +140,20 @@ _FILE_RULES = (
     Key("ONE_FILE_SYSTEM", scalars.YES_NO, "`yes` does not go into other mounted file systems.", "yes", default="no"),
 )
 
+# What POSIX gives a meaning to (Base Definitions, chapter 8). Of any other name nobody can tell.
+_PUBLIC_NAMES = frozenset(
+    {
+        *("HOME", "PATH", "TERM", "TMPDIR", "TZ", "LANG"),
+        *("LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME"),
+    }
+)
+
 _PROGRAM = "A program and its arguments, each by itself; a line for a shell is `[sh, -c, line]`."
 _AROUND = (
     Key(
         "BEFORE",
         ListOf(scalars.ARGUMENT),
-        f"Run where the backup is read, before anything is. Exit status 75 skips the run. {_PROGRAM}",
+        f"Run where the backup is read, before it is. Exit status 75 skips this run. {_PROGRAM}",
         "[systemctl, stop, shop]",
         default="nothing is run",
     ),
@@ -166,7 +174,7 @@ _AROUND = (
     Key(
         "TIMEOUT",
         scalars.DURATION,
-        "The longest that a run may take. One that takes longer is ended, and has failed.",
+        "The longest that a run, or each try of it, may take. One that takes longer is ended, and has failed.",
         "2h",
         default="no limit",
     ),
@@ -258,11 +266,11 @@ COMMAND_BACKUP = Section(
             "[slapcat, -n, '1']",
             required=True,
         ),
-        Key("FILENAME", scalars.MARKER, "The name of the file that it becomes.", "directory.ldif", required=True),
+        Key("FILENAME", scalars.FILE_NAME, "The name of the file that it becomes.", "directory.ldif", required=True),
         Key(
             "ENVIRONMENT",
-            TextMap(scalars.VARIABLE_NAME, scalars.SECRET),
-            "Variables for the program, by name.",
+            TextMap(scalars.VARIABLE_NAME, scalars.SECRET, _PUBLIC_NAMES),
+            "Variables for the program, by name. Each counts as a secret, but `PATH`, `LANG`, `TZ` and their like.",
             '{API_TOKEN: "${SHOP_API_TOKEN}"}',
             default="none besides those of the host",
         ),
@@ -307,31 +315,31 @@ DEFAULTS = Section(
     tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, *_AROUND, _KEEP, _COMPRESSION, _BANDWIDTH)),
 )
 
-# In the order in which they are read: a backup needs the defaults and the storages.
 CONFIGURATION = Section(
     "config.yaml",
     "The top of the file.",
     (
-        Key("DEFAULTS", MapOf(DEFAULTS), "What holds for every backup.", "{}", default="nothing"),
+        Key("PROJECTS", MapsOf(PROJECT), "All projects.", "[]", required=True, may_be_empty=True),
         Key(
             "STORAGES", MapsOf(STORAGE), "Storages with names of their own.", "[]", default="those from the environment"
         ),
-        Key("PROJECTS", MapsOf(PROJECT), "All projects.", "[]", required=True, may_be_empty=True),
+        Key("DEFAULTS", MapOf(DEFAULTS), "What holds for every backup.", "{}", default="nothing"),
     ),
 )
 
 
 def sections() -> Iterator[Section]:
-    """Every map of the configuration once, from the top down."""
+    """Every map of the configuration once, each followed by the maps that stand in it."""
     waiting: list[Section | Variants] = [CONFIGURATION]
     seen: list[Section] = []
     while waiting:
         here = waiting.pop(0)
-        for section in [here] if isinstance(here, Section) else here.sections.values():
-            if section not in seen:
-                seen.append(section)
-                yield section
-                waiting.extend(key.shape.section for key in section.keys if isinstance(key.shape, MapOf | MapsOf))
+        if isinstance(here, Variants):
+            waiting[:0] = here.sections.values()
+        elif here not in seen:
+            seen.append(here)
+            yield here
+            waiting[:0] = [key.shape.section for key in here.keys if isinstance(key.shape, MapOf | MapsOf)]
 
 
 KEY_NAMES = frozenset(spelling for section in sections() for key in section.keys for spelling in key.spellings)

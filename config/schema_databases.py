@@ -16,7 +16,7 @@ _DOCKER = Key(
 )
 
 
-def _server_keys(program: str, port: int) -> tuple[Key, ...]:
+def _server_keys(program: str, port: int, socket: str) -> tuple[Key, ...]:
     """What every database that is a server can be told."""
     return (
         Key(
@@ -31,7 +31,7 @@ def _server_keys(program: str, port: int) -> tuple[Key, ...]:
         Key(
             "HOST",
             scalars.DATABASE_HOST,
-            "Where the database listens, seen from where the backup is read: an address, or the path of its socket.",
+            f"Where the database listens, seen from where the backup is read: an address, or the path of {socket}.",
             "localhost",
             default="the local socket",
         ),
@@ -44,7 +44,7 @@ POSTGRES = Section(
     "PostgreSQL databases of one server, with its roles and tablespaces. Each is dumped by `pg_dump` in its custom "
     "format, which `pg_restore` reads.",
     (
-        *_server_keys("PostgreSQL", 5432),
+        *_server_keys("PostgreSQL", 5432, "the folder of its socket"),
         Key(
             "SSLMODE",
             scalars.one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -67,7 +67,7 @@ POSTGRES = Section(
 )
 
 _MARIADB_KEYS = (
-    *_server_keys("the client", 3306),
+    *_server_keys("the client", 3306, "its socket"),
     Key("SSL_CA", scalars.PATH, "The certificates that are trusted.", "/etc/ssl/shop/ca.crt", default="none"),
     Key("SSL_CERT", scalars.PATH, "The certificate of this user.", "/etc/ssl/shop/user.crt", default="none"),
     Key("SSL_KEY", scalars.PATH, "The key of this certificate.", "/etc/ssl/shop/user.key", default="none"),
@@ -108,5 +108,5 @@ DATABASE = variants(
     "The database and how to reach it.",
     {"postgres": POSTGRES, "mariadb": MARIADB, "mysql": MYSQL, "sqlite": SQLITE},
     default="postgres",
-    otherwise="; other databases come with a later version",
+    otherwise="; for another database there is COMMAND_BACKUP",
 )

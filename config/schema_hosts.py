@@ -77,14 +77,21 @@ _DOCKER_HOST = Key(
     default="Docker's own default",
 )
 
+_NAMED_OTHERWISE = "another of the four"
+
 DOCKER = Section(
     "DOCKER",
-    "The container in which the backup is read: one that runs. With `SSH` it is a container on that server. It is "
-    "named in one of four ways, so that a container that is made anew under another name is found again.",
+    "The container in which the backup is read: one that runs. With `SSH` it is a container on that server. One of "
+    "four keys says which: `CONTAINER_NAME`, `COMPOSE_SERVICE`, `LABEL` or `VOLUME`. The last three find a container "
+    "again that was made anew under another name.",
     (
-        Key("CONTAINER_NAME", scalars.THING, "The name of the container.", "shop-db", default="one of the next three"),
+        Key("CONTAINER_NAME", scalars.THING, "The name of the container.", "shop-db", default=_NAMED_OTHERWISE),
         Key(
-            "COMPOSE_SERVICE", scalars.THING, "The container of this service of Docker Compose.", "db", default="unused"
+            "COMPOSE_SERVICE",
+            scalars.THING,
+            "The container of this service of Docker Compose.",
+            "db",
+            default=_NAMED_OTHERWISE,
         ),
         Key(
             "COMPOSE_PROJECT",
@@ -98,9 +105,9 @@ DOCKER = Section(
             scalars.LABEL,
             "The container with this label: `name` or `name=value`.",
             "backup.role=database",
-            default="unused",
+            default=_NAMED_OTHERWISE,
         ),
-        Key("VOLUME", scalars.THING, "The container that uses this volume.", "shop_data", default="unused"),
+        Key("VOLUME", scalars.THING, "The container that uses this volume.", "shop_data", default=_NAMED_OTHERWISE),
         _DOCKER_HOST,
     ),
 )

@@ -231,7 +231,7 @@ SFTP_STORAGE = Section(
         Key("PASSWORD", scalars.SECRET, "The password, where no key is used.", '"${SFTP_PASSWORD}"', default="none"),
         Key(
             "HOST_KEY",
-            scalars.TEXT,
+            scalars.HOST_KEY,
             "The server's key: its fingerprint, as `ssh-keygen -lf` shows it, or the key itself.",
             "SHA256:4F0K0p0bfuqTDbV0hT1FhBwOnjkxPpMzZsRfXt0pPnM",
             default="it must stand in KNOWN_HOSTS_FILE",

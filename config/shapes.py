@@ -32,10 +32,15 @@ class ListOf:
 
 @dataclass(frozen=True)
 class TextMap:
-    """A map from names of the user's own to values."""
+    """A map from names of the user's own to secrets. The values of ``public_names`` are no secrets."""
 
     name: Scalar
     item: Scalar
+    public_names: frozenset[str]
+
+    def item_of(self, name: str) -> Scalar:
+        """What the value of this name is."""
+        return replace(self.item, secret=False) if name in self.public_names else self.item
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def _about_tab(problem: str, place: _Place) -> tuple[Position, str] | None:
 
 def _about_first_character(problem: str, context: str, place: _Place) -> tuple[Position, str] | None:
     if context == "while scanning an alias":
-        message = f'A value cannot begin with `*` in YAML. {_QUOTES_NEEDED}, for example "*/5 * * * *".'
+        message = f'A value cannot begin with `*` in YAML. {_QUOTES_NEEDED}, for example "*" or "*/5 * * * *".'
         return place.context, message
     if context == "while scanning an anchor":
         return place.context, f"A value cannot begin with `&` in YAML. {_QUOTES_NEEDED}."

@@ -119,7 +119,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "an interval that is a list",
         file_backup(INTERVALS='[["0 2 * * *"]]'),
-        ["5:25: INTERVALS must be one value, not a list."],
+        ["5:25: Each entry of INTERVALS must be one value, not a list."],
     ),
     (
         "an empty entry",

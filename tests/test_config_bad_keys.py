@@ -10,7 +10,8 @@ from tests.support.configurations import db_backup, errors_of, file_backup
 
 FILE_BACKUP_KEYS = (
     "It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, "
-    "EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, BANDWIDTH, ENABLED."
+    "EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, STOP_CONTAINERS, BEFORE, AFTER, ON_FAILURE, TIMEOUT, RETRIES, KEEP, "
+    "COMPRESSION, BANDWIDTH, ENABLED."
 )
 MIXED = (
     "mixes whole maps and single keys: it is not clear whether this belongs to the entry "
@@ -24,6 +25,8 @@ NO_MINUTE = (
     "has a minute (field 1) that cron does not know: it can be 0 to 59, `*`, a list `1,2`, a "
     "range `1-5`, or a step `*/2` or `10-50/5`."
 )
+
+NO_CONTAINER = "names no container. Write CONTAINER_NAME, COMPOSE_SERVICE, LABEL or VOLUME below it."
 
 BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
@@ -113,7 +116,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "CONTAINER_NAME in a backup",
         file_backup(CONTAINER_NAME="web"),
-        ["8:13: FILE_BACKUP does not know CONTAINER_NAME: it belongs under DOCKER."],
+        ["8:13: FILE_BACKUP does not know CONTAINER_NAME: it belongs under DOCKER or STOP_CONTAINERS."],
     ),
     (
         "STORAGE_NAME in a backup",
@@ -128,7 +131,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "FILE_PATH in a DB_BACKUP",
         db_backup(FILE_PATH="/srv"),
-        ["8:13: DB_BACKUP does not know FILE_PATH: it belongs under FILE_BACKUP."],
+        ["8:13: DB_BACKUP does not know FILE_PATH: it belongs under FILE_BACKUP or DB_INFO."],
     ),
     (
         "EXCLUDE in a DB_BACKUP",
@@ -185,7 +188,8 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         "DEFAULTS: {NAME: shop}\nPROJECTS:\n",
         [
             "1:12: DEFAULTS does not know NAME. It knows INTERVALS, UPLOAD_TO, SSH, EXCLUDE, "
-            "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, KEEP, COMPRESSION, BANDWIDTH."
+            "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, BEFORE, AFTER, ON_FAILURE, TIMEOUT, RETRIES, KEEP, "
+            "COMPRESSION, BANDWIDTH."
         ],
     ),
     (
@@ -196,7 +200,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a key of another type of storage",
         "STORAGES: {NAME: s, TYPE: LOCAL, ROOT: /mnt, BUCKET: b}\nPROJECTS:\n",
-        ["1:46: STORAGES (LOCAL) does not know BUCKET. It knows TYPE, NAME, ROOT, BANDWIDTH."],
+        ["1:46: STORAGES (LOCAL) does not know BUCKET: it goes with TYPE S3. It knows TYPE, NAME, ROOT, BANDWIDTH."],
     ),
     (
         "a storage without a type",
@@ -252,9 +256,9 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         ["3:12: Another storage has this NAME, in line 2. Give each its own."],
     ),
     (
-        "a database of a later version",
-        db_backup(DB_INFO="{NAME: shop, TYPE: mariadb}"),
-        ["6:41: TYPE must be postgres; other databases come with a later version."],
+        "a database that is not known",
+        db_backup(DB_INFO="{NAME: shop, TYPE: mongodb}"),
+        ["6:41: TYPE must be postgres, mariadb, mysql or sqlite; for another database there is COMMAND_BACKUP."],
     ),
     (
         "INTERVALS missing",
@@ -305,9 +309,9 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         ["6:22: NAME is missing. Write it like this: NAME: shop"],
     ),
     (
-        "DOCKER without CONTAINER_NAME",
+        "DOCKER without a container",
         db_backup(DOCKER="{}"),
-        ["8:21: CONTAINER_NAME is missing. Write it like this: CONTAINER_NAME: shop-db"],
+        [f"8:21: DOCKER {NO_CONTAINER}"],
     ),
     (
         "SSH without an address",

@@ -18,7 +18,7 @@ ALIAS = (
     "write it out."
 )
 TAG = "A value that begins with `!` is a YAML tag, and tags are not read. Put quotes around a text."
-STAR = 'A value cannot begin with `*` in YAML. Put quotes around the whole value, for example "*/5 * * * *".'
+STAR = 'A value cannot begin with `*` in YAML. Put quotes around the whole value, for example "*" or "*/5 * * * *".'
 TAB = "A tab stands here, and YAML is indented with spaces only. Replace the tab by spaces."
 EMPTY = "This file is empty. Write `PROJECTS:` and the projects below it."
 UNFIT = "keys of one map start in the same column, and a list has a column of its own."

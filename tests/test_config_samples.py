@@ -14,7 +14,10 @@ from tests.support import configurations
 from tests.support.configurations import errors_of, load, warnings_of
 from tests.support.product_code import ROOT
 
-NOTHING_TO_DO = "There is nothing to do yet for this project: write a FILE_BACKUP or a DB_BACKUP below its BACKUPS."
+NOTHING_TO_DO = (
+    "There is nothing to do yet for this project: write a FILE_BACKUP, a DB_BACKUP or a COMMAND_BACKUP below its "
+    "BACKUPS."
+)
 
 
 @pytest.mark.parametrize("sample", ["NOTES_PROJECTS", "NOTES_BACKUPS"])

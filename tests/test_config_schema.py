@@ -13,14 +13,14 @@ import yaml
 
 from config.json_schema import json_schema
 from config.reference import reference
-from config.schema import BACKUPS, DATABASE, DB_BACKUP, FILE_BACKUP, sections
+from config.schema import BACKUPS, COMMAND_BACKUP, DATABASE, DB_BACKUP, FILE_BACKUP, sections
 from config.schema_storages import STORAGE
 from config.settings import ENVIRONMENT
 from config.shapes import Key, Section
 from errors import ConfigurationError
 from model import Configuration
 from tests.support import configurations
-from tests.support.configurations import db_backup, errors_of, file_backup, load
+from tests.support.configurations import command_backup, db_backup, errors_of, file_backup, load
 from tests.support.product_code import ROOT
 
 VARIABLES = dict.fromkeys(
@@ -32,6 +32,8 @@ VARIABLES = dict.fromkeys(
         "MY_SESSION_TOKEN",
         "MY_CLIENT_SECRET",
         "MY_PASSPHRASE",
+        "SSH_KEY_PASSPHRASE",
+        "SHOP_API_TOKEN",
         "SHOP",
     ],
     "value",
@@ -93,6 +95,12 @@ def with_key(section: Section, key: str, value: str) -> str:
     needed = {inner.name: inner.example for inner in section.keys if inner.required and key not in inner.spellings}
     if section.kind == "ONEDRIVE" and key not in ("CLIENT_SECRET", "CLIENT_SECRET_FILE", "CERTIFICATE_FILE"):
         needed["CLIENT_SECRET"] = "a"
+    if section.title.startswith("DB_INFO") and key != "TYPE":
+        needed["TYPE"] = section.kind
+    if key == "DOCKER_HOST":
+        needed["CONTAINER_NAME"] = "web"
+    if section.title == "DOCKER" and key == "COMPOSE_PROJECT":
+        needed["COMPOSE_SERVICE"] = "db"
     keys = needed | {key: value}
     written = "{" + ", ".join(f"{name}: {text}" for name, text in keys.items() if text != "") + "}"
     outer = file_backup() + db_backup(NAME="b").removeprefix("PROJECTS:\n")
@@ -106,13 +114,17 @@ def with_key(section: Section, key: str, value: str) -> str:
         return file_backup(**{key: value})
     if section is DB_BACKUP:
         return db_backup(**{key: value})
+    if section is COMMAND_BACKUP:
+        return command_backup(**{key: value})
     if section.title == "PROJECTS":
         return (
             outer + f"  - {written}\n"
             if key == "NAME"
             else outer.replace("NAME: shop\n", f"NAME: shop\n    {key}: {value}\n", 1)
         )
-    if section.title in ("SSH", "UPLOAD_TO", "DOCKER", "KEEP", "COMPRESSION"):
+    if section.title == "JUMP_HOST":
+        return file_backup(SSH=f"{{HOST: 192.0.2.7, JUMP_HOST: {written}}}")
+    if section.title in ("SSH", "UPLOAD_TO", "DOCKER", "STOP_CONTAINERS", "KEEP", "COMPRESSION"):
         return file_backup(**{section.title: written})
     raise AssertionError(f"no configuration is known for {section.title}")
 
@@ -155,9 +167,9 @@ def outcome(folder: Path, text: str) -> object:
 
 
 def test_the_kinds_of_backup_and_the_variants_are_known_to_the_code() -> None:
-    assert [key.name for key in BACKUPS.keys] == ["FILE_BACKUP", "DB_BACKUP"]
+    assert [key.name for key in BACKUPS.keys] == ["FILE_BACKUP", "DB_BACKUP", "COMMAND_BACKUP"]
     assert list(STORAGE.sections) == ["LOCAL", "S3", "ONEDRIVE", "SFTP"]
-    assert list(DATABASE.sections) == ["postgres"]
+    assert list(DATABASE.sections) == ["postgres", "mariadb", "mysql", "sqlite"]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT, ids=lambda name: name.name)

@@ -175,6 +175,17 @@ def db_backup(**keys: str) -> str:
     return _backup("DB_BACKUP", lines | keys)
 
 
+def command_backup(**keys: str) -> str:
+    """The same for a COMMAND_BACKUP."""
+    lines = {
+        "INTERVALS": '"0 4 * * *"',
+        "COMMAND": "[slapcat]",
+        "FILENAME": "directory.ldif",
+        "UPLOAD_TO": "{STORAGE_NAME: LOCAL, PATH: shop}",
+    }
+    return _backup("COMMAND_BACKUP", lines | keys)
+
+
 def _backup(kind: str, keys: Mapping[str, str]) -> str:
     written = "\n            ".join(f"{key}: {value}" for key, value in keys.items())
     return f"PROJECTS:\n  - NAME: shop\n    BACKUPS:\n      - {kind}:\n          - {written}\n"
