@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The way back: what copies there are, what is in one, files from it into a folder, and whether it is sound."""
+"""The way back: what copies there are, what is in one, files and databases from it, and whether it is sound."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import command_line
+import restore_command
 from command_line import complain, show, show_json, styled, table
-from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, UsageError
-from interruption import end_cleanly_on_signals
+from errors import EXIT_FAILED, EXIT_GOOD
+from restore_common import backup_named, choose, choose_to_read, copy_document, listed, require_target
 
 if TYPE_CHECKING:
     from archives.entry import Entry
-    from model import Backup, Configuration
-    from operations.copies import Listing, StoredCopy
+    from model import Backup
+    from operations.copies import StoredCopy
 
 EXAMPLES = (
     ("restore.py list", "every copy of every backup"),
@@ -26,9 +26,9 @@ EXAMPLES = (
     ("restore.py show shop/uploads", "what is in its newest good copy"),
     ("restore.py restore shop/uploads --to /tmp/back", "all of it, into a new folder"),
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
+    ("restore.py restore shop/db --to-database shop_back", "a database, into a new one on its server"),
     ("restore.py verify shop/uploads", "read it back and check every byte"),
 )
-_LISTED_PROBLEMS = 50
 
 _ID_HELP = "project/name of a backup"
 _COPY_HELP = "project/name, or project/name@TIME for an older copy; the beginning of a time will do"
@@ -49,14 +49,16 @@ def main() -> int:
     showing.add_argument("paths", nargs="*", metavar="PATH", help="only what lies at or below these paths")
     showing.set_defaults(run=_show)
 
-    restoring = commands.add_parser("restore", help="put files back, into a folder")
-    restoring.add_argument("copy", metavar="ID[@TIME]", help=_COPY_HELP)
-    restoring.add_argument(
-        "paths", nargs="*", metavar="PATH", help="only these files and folders (default: everything)"
+    restoring = commands.add_parser(
+        "restore",
+        help="put files or databases back",
+        description="Put files back into a folder, or databases into a server.",
+        epilog=command_line.examples_text(restore_command.EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    restoring.add_argument("--to", required=True, type=Path, metavar="DIR", help="the folder; new or empty")
-    restoring.add_argument("--overwrite", action="store_true", help="replace files that lie in DIR already")
-    restoring.set_defaults(run=_restore)
+    restoring.add_argument("copy", metavar="ID[@TIME]", help=_COPY_HELP)
+    restore_command.add_arguments(restoring)
+    restoring.set_defaults(run=restore_command.run)
 
     verifying = commands.add_parser("verify", help="read a copy back and check every byte")
     verifying.add_argument("copy", metavar="ID[@TIME]", help=_COPY_HELP)
@@ -82,47 +84,6 @@ def _parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return arguments
 
 
-def _backup(configuration: Configuration, text: str) -> Backup:
-    """The one backup that is meant, enabled or not: its copies stay when it no longer runs."""
-    from operations.selection import find_backup
-
-    return find_backup(configuration, text)
-
-
-def _chosen(arguments: argparse.Namespace) -> tuple[StoredCopy, Listing]:
-    """The copy that is meant, and all of its backup. A newer one that cannot be read is said."""
-    from operations.copies import choose_copy
-
-    backup_text, _, wanted = arguments.copy.partition("@")
-    configuration = command_line.load(arguments)
-    backup = _backup(configuration, backup_text)
-    listing = _copies(backup, arguments)
-    return choose_copy(listing, backup.id, wanted or "latest"), listing
-
-
-def _chosen_to_read(arguments: argparse.Namespace) -> StoredCopy:
-    copy, listing = _chosen(arguments)
-    for error in listing.errors:
-        complain(error)
-    for newer in listing.copies:
-        if newer.keys.timestamp > copy.keys.timestamp and newer.manifest is None:
-            complain(f"{newer} is newer and is left out: {newer.error}.")
-    return copy
-
-
-def _copies(backup: Backup, arguments: argparse.Namespace) -> Listing:
-    from operations.copies import list_copies
-
-    _require_target(backup, arguments.storage)
-    return list_copies(backup, arguments.storage)
-
-
-def _require_target(backup: Backup, storage_name: str | None) -> None:
-    names = [target.storage.name for target in backup.targets]
-    if storage_name is not None and storage_name not in names:
-        raise UsageError(f"{backup.id} has no target on a storage named {storage_name}, but on {', '.join(names)}.")
-
-
 # --- list -------------------------------------------------------------------------------------------------------
 
 
@@ -132,15 +93,15 @@ def _list(arguments: argparse.Namespace) -> int:
     configuration = command_line.load(arguments)
     backups: Sequence[Backup] = configuration.backups
     if arguments.backup is not None:
-        backups = [_backup(configuration, arguments.backup)]
-        _require_target(backups[0], arguments.storage)
+        backups = [backup_named(configuration, arguments.backup)]
+        require_target(backups[0], arguments.storage)
     elif arguments.storage is not None:
         backups = [b for b in backups if any(target.storage.name == arguments.storage for target in b.targets)]
     listings = list_all_copies(backups, arguments.storage)
     copies = [copy for listing in listings for copy in listing.copies]
     errors = [error for listing in listings for error in listing.errors]
     if arguments.json:
-        show_json({"copies": [_copy_document(copy) for copy in copies], "errors": errors})
+        show_json({"copies": [copy_document(copy) for copy in copies], "errors": errors})
         return EXIT_FAILED if errors else EXIT_GOOD
     if copies:
         header = ("COPY", "MADE", "", "FILES", "CONTENT", "ARCHIVE", "STORAGE")
@@ -170,32 +131,16 @@ def _copy_row(copy: StoredCopy) -> tuple[str, ...]:
     )
 
 
-def _copy_document(copy: StoredCopy) -> dict[str, object]:
-    manifest = copy.manifest
-    return {
-        "backup": copy.backup_id,
-        "timestamp": copy.keys.timestamp,
-        "storage": copy.target.storage.name,
-        "key": copy.keys.archive,
-        "status": manifest.status.value if manifest else None,
-        "error": copy.error,
-        "files": manifest.content.files if manifest else None,
-        "content_size": manifest.content.size if manifest else None,
-        "archive_size": manifest.archive.size if manifest else None,
-        "sha256": manifest.archive.sha256 if manifest else None,
-    }
-
-
 # --- show -------------------------------------------------------------------------------------------------------
 
 
 def _show(arguments: argparse.Namespace) -> int:
     from operations.contents import list_contents
 
-    copy = _chosen_to_read(arguments)
+    copy = choose_to_read(arguments).copy
     entries = list_contents(copy, [os.fsencode(path) for path in arguments.paths])
     if arguments.json:
-        show_json({"copy": _copy_document(copy), "members": [_entry_document(entry) for entry in entries]})
+        show_json({"copy": copy_document(copy), "members": [_entry_document(entry) for entry in entries]})
         return EXIT_GOOD
     show(f"{styled(str(copy), 'bold')}: {copy.keys.archive}")
     for entry in entries:
@@ -242,59 +187,16 @@ def _entry_document(entry: Entry) -> dict[str, object]:
     }
 
 
-# --- restore and verify -------------------------------------------------------------------------------------------
-
-
-def _restore(arguments: argparse.Namespace) -> int:
-    from operations.restore import restore_files
-    from progress import Progress
-    from utils import format_count, format_size
-
-    copy = _chosen_to_read(arguments)
-    folder = arguments.to.absolute()
-    end_cleanly_on_signals(f"What was restored until then lies in {folder}, every file of it whole.")
-    expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
-    with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        report = restore_files(
-            copy,
-            folder,
-            [os.fsencode(path) for path in arguments.paths],
-            overwrite=arguments.overwrite,
-            on_progress=progress.advance,
-        )
-    if arguments.json:
-        show_json(
-            {
-                "copy": _copy_document(copy),
-                "to": str(folder),
-                "files": report.files,
-                "folders": report.folders,
-                "links": report.links,
-                "size": report.size,
-                "problems": report.problems,
-                "remarks": report.remarks,
-            }
-        )
-        return EXIT_FAILED if report.problems else EXIT_GOOD
-    if not arguments.quiet:
-        show(
-            f"{copy}: {format_count(report.files, 'file')} ({format_size(report.size)}), "
-            f"{format_count(report.folders, 'folder')} and {format_count(report.links, 'link')} "
-            f"restored into {folder}"
-        )
-    for remark in report.remarks:
-        complain(remark)
-    if report.problems:
-        raise HoldfastError(f"Not everything of {copy} came back:\n  {_listed(report.problems)}")
-    return EXIT_GOOD
+# --- verify -----------------------------------------------------------------------------------------------------
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     """Every target that holds the copy is read: one that rots is not made good by another."""
     from operations.copies import copies_to_verify
 
-    chosen, listing = _chosen(arguments)
-    copies = copies_to_verify(listing, chosen)
+    choice = choose(arguments)
+    listing = choice.listing
+    copies = copies_to_verify(listing, choice.copy)
     reports = [_verified(copy, arguments) for copy in copies]
     if arguments.json:
         show_json({"copies": reports, "errors": listing.errors})
@@ -312,22 +214,14 @@ def _verified(copy: StoredCopy, arguments: argparse.Namespace) -> dict[str, obje
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
         report = verify_copy(copy, progress.advance)
     if report.problems and not arguments.json:
-        complain(f"{copy} is {styled('damaged', 'red', sys.stderr)}:\n  {_listed(report.problems)}")
+        complain(f"{copy} is {styled('damaged', 'red', sys.stderr)}:\n  {listed(report.problems)}")
     elif not (arguments.quiet or arguments.json):
         show(
             f"{copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, "
             f"{format_size(report.size)} checked"
         )
     document = {"members": report.members, "size": report.size, "problems": report.problems}
-    return {"copy": _copy_document(copy), **document}
-
-
-def _listed(problems: Sequence[str]) -> str:
-    """The first problems, a line each: of a million damaged files nobody reads all."""
-    lines = list(problems[:_LISTED_PROBLEMS])
-    if len(problems) > len(lines):
-        lines.append(f"… and {len(problems) - len(lines):,} more; --json lists all")
-    return "\n  ".join(lines)
+    return {"copy": copy_document(copy), **document}
 
 
 if __name__ == "__main__":

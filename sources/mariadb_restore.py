@@ -124,8 +124,8 @@ class MariadbRestore:
                 f"not be copied from there to {identifier(name)}, which may be incomplete now. {error}"
             ) from error
         except InterruptedRun as interruption:
-            raise InterruptedRun(
-                f"{interruption} The dump was loaded into the database {identifier(loaded)} on {self._host.name}, "
-                f"whole, and was being copied from there to {identifier(name)}, which may be incomplete now.",
-                interruption.exit_code,
-            ) from interruption
+            interruption.add_note(
+                f"The dump was loaded into the database {identifier(loaded)} on {self._host.name}, whole, and was "
+                f"being copied from there to {identifier(name)}, which may be incomplete now."
+            )
+            raise

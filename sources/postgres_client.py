@@ -134,10 +134,12 @@ class Server:
         except HostError as error:
             raise self._unanswered(database, str(error)) from error
 
-    def maintenance_database(self) -> str:
-        """One that is not backed up or restored itself. Raises SourceError."""
+    def maintenance_database(self, other_than: str = "") -> str:
+        """One in which the whole server is asked and changed: one that is renamed needs another. Raises SourceError."""
         errors = []
         for database in _MAINTENANCE_DATABASES:
+            if database == other_than:
+                continue
             try:
                 self.ask(database, "SELECT to_json(1)")
             except SourceError as error:

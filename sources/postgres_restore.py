@@ -58,13 +58,14 @@ class PostgresRestore:
             )
         staging = _STAGING + secrets.token_hex(6)
         try:
-            self._run(_creation(staging, original or {}))
+            maintenance = self._server.maintenance_database(other_than=name)
+            self._server.run(maintenance, _creation(staging, original or {}))
             try:
                 self._load(chunks, staging)
-                self._run(_properties(staging, original or {}))
-                self._publish(staging, name)
+                self._server.run(maintenance, _properties(staging, original or {}))
+                self._publish(staging, name, maintenance)
             except BaseException:
-                self._discard(staging)
+                self._discard(staging, maintenance)
                 raise
         except HostError as error:
             hint = ""
@@ -113,14 +114,11 @@ class PostgresRestore:
         chunk = text.encode("utf-8", "surrogateescape")
         output_of_fed(self._host, Command(argv, environment), [chunk])
 
-    def _run(self, statements: Iterable[str]) -> None:
-        self._server.run(self._server.maintenance_database(), statements)
-
-    def _discard(self, staging: str) -> None:
+    def _discard(self, staging: str, maintenance: str) -> None:
         """Whatever was going on in it. An error is not raised: the one that led here says more."""
         with suppress(HostError, SourceError):
             ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
-            self._run([ending + literal(staging), f"DROP DATABASE {identifier(staging)}"])
+            self._server.run(maintenance, [ending + literal(staging), f"DROP DATABASE {identifier(staging)}"])
 
     def _load(self, chunks: Iterable[bytes], database: str) -> None:
         argv = (
@@ -130,19 +128,23 @@ class PostgresRestore:
         )
         output_of_fed(self._host, Command(argv, environment_of(self._source)), chunks)
 
-    def _publish(self, staging: str, name: str) -> None:
+    def _publish(self, staging: str, name: str, maintenance: str) -> None:
         """Give the whole database its name. The old one is renamed first, so that there is always one of them."""
+
+        def run(statement: str) -> None:
+            self._server.run(maintenance, [statement])
+
         if not self.exists(name):
-            self._run([f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}"])
+            run(f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}")
             return
         replaced = f"holdfast-replaced-{secrets.token_hex(6)}"
-        self._run([f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(replaced)}"])
+        run(f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(replaced)}")
         try:
-            self._run([f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}"])
+            run(f"ALTER DATABASE {identifier(staging)} RENAME TO {identifier(name)}")
         except BaseException:
-            self._run([f"ALTER DATABASE {identifier(replaced)} RENAME TO {identifier(name)}"])
+            run(f"ALTER DATABASE {identifier(replaced)} RENAME TO {identifier(name)}")
             raise
-        self._run([f"DROP DATABASE {identifier(replaced)}"])
+        run(f"DROP DATABASE {identifier(replaced)}")
 
 
 def _creation(name: str, original: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,9 @@ from model import Member, MemberKind, StreamContent
 DESCRIPTION_PATH = b"databases.json"
 """The first member of an archive of databases: what is in it (docs/formats.md)."""
 
+DESCRIPTION_FORMAT = "holdfast-databases"
+DESCRIPTION_VERSION = 1
+
 
 def output_of(host: CommandHost, command: Command) -> bytes:
     """All that a program writes, for what is known to be short. Raises HostError where it ends otherwise than well."""
@@ -72,7 +75,7 @@ def member_of(path: bytes, content: StreamContent) -> Member:
 
 def description_member(description: Mapping[str, Any]) -> Member:
     """The member that says what an archive of databases holds."""
-    versioned = {"format": "holdfast-databases", "version": 1, **description}
+    versioned = {"format": DESCRIPTION_FORMAT, "version": DESCRIPTION_VERSION, **description}
     text = json.dumps(versioned, indent=1, ensure_ascii=False)
     return member_of(DESCRIPTION_PATH, Text(text + "\n"))
 

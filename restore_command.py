@@ -1,0 +1,208 @@
+"""``restore.py restore``: files into a folder, here or on another host, and databases into a server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from command_line import complain, show, show_json
+from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageError
+from interruption import end_cleanly_on_signals
+from restore_common import Choice, backup_named, choose_to_read, copy_document, listed
+
+if TYPE_CHECKING:
+    from model import Backup
+    from operations.copies import StoredCopy
+    from operations.databases_in_copy import DatabasesInCopy
+    from operations.restore import RestoreReport
+    from operations.restore_databases import DatabaseReport, WantedDatabase
+
+EXAMPLES = (
+    ("restore.py restore shop/uploads --to /tmp/back", "all files, into a new folder"),
+    ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
+    ("restore.py restore shop/uploads --on shop/web --to /srv/back", "onto the host that shop/web reads"),
+    ("restore.py restore shop/db --to-database shop_back", "the database, into a new one on its server"),
+    ("restore.py restore shop/db --to-database shop --replace", "in place of the one that is there"),
+    ("restore.py restore shop/all-dbs --to-database back accounting", "one of several databases"),
+    ("restore.py restore shop/all-dbs --all-databases --on test/db", "all of them, into another server"),
+    ("restore.py restore shop/db --to /tmp/back", "the dump itself, as a file"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All but the copy."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="only these files and folders (default: everything); with --to-database the one database that is meant",
+    )
+    destination = parser.add_mutually_exclusive_group(required=True)
+    destination.add_argument("--to", type=Path, metavar="DIR", help="files into this folder, which is new or empty")
+    destination.add_argument(
+        "--to-database", metavar="NAME", help="a database into a new one of this name (SQLite: the path of its file)"
+    )
+    destination.add_argument("--all-databases", action="store_true", help="every database, under its own name")
+    parser.add_argument(
+        "--on",
+        metavar="ID",
+        help="restore where this backup reads: onto its host, or into its server (default: files onto this machine, "
+        "databases into the server that they came from)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that lie in DIR already")
+    parser.add_argument("--replace", action="store_true", help="replace databases that are there already")
+    parser.add_argument(
+        "--no-accounts", action="store_true", help="do not make the roles or users that the server does not have"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Put back what the command line asks for; the exit code."""
+    to_files = arguments.to is not None
+    options = {"--overwrite": not to_files, "--replace": to_files, "--no-accounts": to_files}
+    for option, is_wrong in options.items():
+        if is_wrong and getattr(arguments, option[2:].replace("-", "_")):
+            kind = "a database" if option == "--overwrite" else "files"
+            raise UsageError(f"{option} means nothing where {kind} is restored; see restore.py restore --help.")
+    choice = choose_to_read(arguments)
+    on = backup_named(choice.configuration, arguments.on) if arguments.on is not None else None
+    if to_files:
+        return _restore_files(arguments, choice, on)
+    return _restore_databases(arguments, choice, on or choice.backup)
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | None) -> int:
+    from operations.restore import restore_files
+    from progress import Progress
+
+    copy = choice.copy
+    folder = arguments.to.absolute()
+    end_cleanly_on_signals(f"What was restored until then lies in {folder}, every file of it whole.")
+    expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
+    with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
+        paths = [os.fsencode(path) for path in arguments.paths]
+        report = restore_files(copy, folder, paths, overwrite=arguments.overwrite, on_progress=progress.advance)
+    return _tell_files(arguments, copy, str(folder), report)
+
+
+def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report: RestoreReport) -> int:
+    from utils import format_count, format_size
+
+    if arguments.json:
+        show_json(
+            {
+                "copy": copy_document(copy),
+                "to": to,
+                "files": report.files,
+                "folders": report.folders,
+                "links": report.links,
+                "size": report.size,
+                "problems": report.problems,
+                "remarks": report.remarks,
+            }
+        )
+        return EXIT_FAILED if report.problems else EXIT_GOOD
+    if not arguments.quiet:
+        show(
+            f"{copy}: {format_count(report.files, 'file')} ({format_size(report.size)}), "
+            f"{format_count(report.folders, 'folder')} and {format_count(report.links, 'link')} "
+            f"restored into {to}"
+        )
+    for remark in report.remarks:
+        complain(remark)
+    if report.problems:
+        raise HoldfastError(f"Not everything of {copy} came back:\n  {listed(report.problems)}")
+    return EXIT_GOOD
+
+
+# --- databases ----------------------------------------------------------------------------------------------------
+
+
+def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
+    from operations.databases_in_copy import DatabasesInCopy
+    from operations.restore_databases import DatabaseRestore, opened_server
+    from progress import Progress
+
+    contents = DatabasesInCopy(choice.copy)
+    wanted = _wanted(arguments, contents)
+    expected = sum(each.stored.entry.size for each in wanted)
+    end_cleanly_on_signals()
+    with (
+        opened_server(on, contents, choice.configuration.state_directory) as (database, host_name),
+        Progress(choice.copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress,
+    ):
+        restore = DatabaseRestore(contents, database, host_name, progress.advance)
+        try:
+            restore.run(wanted, replace=arguments.replace, with_accounts=not arguments.no_accounts)
+        except InterruptedRun as interruption:
+            raise InterruptedRun(
+                " ".join([str(interruption), *_after_interruption(interruption, wanted, restore.report)]),
+                interruption.exit_code,
+            ) from interruption
+        finally:
+            if not arguments.json:
+                for remark in restore.report.remarks:
+                    complain(remark)
+    return _tell_databases(arguments, choice.copy, host_name, restore.report)
+
+
+def _wanted(arguments: argparse.Namespace, contents: DatabasesInCopy) -> list[WantedDatabase]:
+    from operations.restore_databases import WantedDatabase
+
+    if not arguments.all_databases:
+        if not arguments.to_database:
+            raise UsageError("--to-database needs a name.")
+        return [WantedDatabase(contents.choose(arguments.paths), arguments.to_database)]
+    if arguments.paths:
+        raise UsageError("--all-databases takes no PATH. One database is restored with --to-database NAME PATH.")
+    return [WantedDatabase(stored, stored.name) for stored in contents.databases]
+
+
+def _after_interruption(
+    interruption: InterruptedRun, wanted: Sequence[WantedDatabase], report: DatabaseReport
+) -> list[str]:
+    """What the server has now. Where that is something special, who restored has noted it."""
+    notes: list[str] = getattr(interruption, "__notes__", [])
+    missing = [f'"{each.name}"' for each in wanted if each not in report.restored]
+    sentences = notes or [f"{', '.join(missing)} was not restored; what had been made of it was removed again."]
+    if not missing:
+        sentences = ["All databases were restored, but not the accounts."]
+    elif report.restored:
+        sentences.append(f"Restored before: {', '.join(each.name for each in report.restored)}.")
+    return sentences
+
+
+def _tell_databases(arguments: argparse.Namespace, copy: StoredCopy, host_name: str, report: DatabaseReport) -> int:
+    from utils import format_size
+
+    if arguments.json:
+        restored = [
+            {"database": each.stored.name, "restored_as": each.name, "size": each.stored.entry.size}
+            for each in report.restored
+        ]
+        show_json(
+            {
+                "copy": copy_document(copy),
+                "on": host_name,
+                "databases": restored,
+                "accounts": report.accounts,
+                "problems": report.problems,
+                "remarks": report.remarks,
+            }
+        )
+        return EXIT_FAILED if report.problems else EXIT_GOOD
+    if not arguments.quiet:
+        for each in report.restored:
+            size = format_size(each.stored.entry.size)
+            show(f'{copy}: the database "{each.stored.name}" ({size}) restored as "{each.name}" on {host_name}')
+        if report.accounts:
+            show(f"Made on {host_name}, as they were missing: {', '.join(report.accounts)}")
+    if report.problems:
+        raise HoldfastError(f"Not everything of {copy} came back:\n  {listed(report.problems)}")
+    return EXIT_GOOD

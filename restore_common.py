@@ -1,0 +1,90 @@
+"""What the commands of restore.py share: which copy is meant, and how it is told."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import command_line
+from command_line import complain
+from errors import UsageError
+
+if TYPE_CHECKING:
+    from model import Backup, Configuration
+    from operations.copies import Listing, StoredCopy
+
+_LISTED_PROBLEMS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The copy that a command line means, and all of its backup."""
+
+    configuration: Configuration
+    backup: Backup
+    copy: StoredCopy
+    listing: Listing
+
+
+def backup_named(configuration: Configuration, text: str) -> Backup:
+    """The one backup that is meant, enabled or not: its copies stay when it no longer runs."""
+    from operations.selection import find_backup
+
+    return find_backup(configuration, text)
+
+
+def choose(arguments: argparse.Namespace) -> Choice:
+    """What ``ID[@TIME]`` and ``--storage`` mean. Raises UsageError and HoldfastError."""
+    from operations.copies import choose_copy, list_copies
+
+    backup_text, _, wanted = arguments.copy.partition("@")
+    configuration = command_line.load(arguments)
+    backup = backup_named(configuration, backup_text)
+    require_target(backup, arguments.storage)
+    listing = list_copies(backup, arguments.storage)
+    return Choice(configuration, backup, choose_copy(listing, backup.id, wanted or "latest"), listing)
+
+
+def choose_to_read(arguments: argparse.Namespace) -> Choice:
+    """The same; a newer copy that cannot be read is said."""
+    choice = choose(arguments)
+    for error in choice.listing.errors:
+        complain(error)
+    for newer in choice.listing.copies:
+        if newer.keys.timestamp > choice.copy.keys.timestamp and newer.manifest is None:
+            complain(f"{newer} is newer and is left out: {newer.error}.")
+    return choice
+
+
+def require_target(backup: Backup, storage_name: str | None) -> None:
+    """Raises UsageError where the backup has no target on a storage of this name."""
+    names = [target.storage.name for target in backup.targets]
+    if storage_name is not None and storage_name not in names:
+        raise UsageError(f"{backup.id} has no target on a storage named {storage_name}, but on {', '.join(names)}.")
+
+
+def copy_document(copy: StoredCopy) -> dict[str, object]:
+    """A copy for ``--json``."""
+    manifest = copy.manifest
+    return {
+        "backup": copy.backup_id,
+        "timestamp": copy.keys.timestamp,
+        "storage": copy.target.storage.name,
+        "key": copy.keys.archive,
+        "status": manifest.status.value if manifest else None,
+        "error": copy.error,
+        "files": manifest.content.files if manifest else None,
+        "content_size": manifest.content.size if manifest else None,
+        "archive_size": manifest.archive.size if manifest else None,
+        "sha256": manifest.archive.sha256 if manifest else None,
+    }
+
+
+def listed(problems: Sequence[str]) -> str:
+    """The first problems, a line each: of a million damaged files nobody reads all."""
+    lines = list(problems[:_LISTED_PROBLEMS])
+    if len(problems) > len(lines):
+        lines.append(f"… and {len(problems) - len(lines):,} more; --json lists all")
+    return "\n  ".join(lines)
