@@ -50,9 +50,9 @@ class Containers:
             )
         return _USUAL_SECONDS_TO_STOP if seconds is None else int(seconds)
 
-    def stop(self, found: Found, seconds: int) -> None:
+    def stop(self, identity: str, seconds: int) -> None:
         """Stop it; it has ended then. ``seconds`` is from :meth:`seconds_to_stop`."""
-        self._docker.stop_container(found.identity, seconds)
+        self._docker.stop_container(identity, seconds)
 
     def start(self, identity: str) -> None:
         """Start it. Nothing happens to one that runs already."""

@@ -24,16 +24,40 @@ def lock_backup(state_directory: Path, backup_id: str) -> Iterator[None]:
     made. Children do not inherit the lock.
     """
     path = state_directory / "locks" / f"{backup_id}.lock"
-    try:
-        make_private_directory(path.parent)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise HoldfastError(f"The lock {path} cannot be made: {error.strerror}. Check STATE_DIR.") from error
+    lock = _opened(path)
     try:
         _take(lock, path, backup_id)
         yield
     finally:
         os.close(lock)
+
+
+@contextmanager
+def one_after_the_other(state_directory: Path, name: str) -> Iterator[bool]:
+    """Hold ``<state>/locks/<name>.lock``, once nobody else does; whether that had to be waited for.
+
+    Raises HoldfastError as :func:`lock_backup` does.
+    """
+    path = state_directory / "locks" / f"{name}.lock"
+    lock = _opened(path)
+    try:
+        try:
+            _take(lock, path, name)
+            has_waited = False
+        except AlreadyRunningError:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            has_waited = True
+        yield has_waited
+    finally:
+        os.close(lock)
+
+
+def _opened(path: Path) -> int:
+    try:
+        make_private_directory(path.parent)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HoldfastError(f"The lock {path} cannot be made: {error.strerror}. Check STATE_DIR.") from error
 
 
 def _take(lock: int, path: Path, backup_id: str) -> None:
