@@ -153,9 +153,7 @@ def _run_one(
     last_good = catalog.last_runs([backup.id])[backup.id].last_good
     expected = last_good.archive.content_size if last_good and last_good.archive else None
     with Progress(backup.id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        return run_backup(
-            configuration, backup, catalog, slot=slot, on_progress=progress.advance, on_upload=progress.upload
-        )
+        return run_backup(configuration, backup, catalog, slot=slot, observer=progress)
 
 
 def _tell(arguments: argparse.Namespace, run: Run) -> None:
@@ -221,7 +219,9 @@ def _overview_row(standing: Standing) -> tuple[str, ...]:
 def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:
     from operations.dry_run import dry_run
 
-    results = [dry_run(backup, configuration.own_folders) for backup in _chosen_backups(arguments, configuration)]
+    spool = configuration.state_directory / "spool"
+    backups = _chosen_backups(arguments, configuration)
+    results = [dry_run(backup, configuration.own_folders, spool) for backup in backups]
     if arguments.json:
         show_json({"dry_runs": [_dry_run_document(result) for result in results]})
     else:
@@ -234,19 +234,17 @@ def _show_dry_run(arguments: argparse.Namespace, result: DryRun) -> None:
     from utils import format_count, format_size, printable
 
     show(styled(result.backup.id, "bold"))
-    counts = (
-        format_count(result.files, "file"),
-        format_count(result.folders, "folder"),
-        format_count(result.links, "link"),
-    )
-    show(f"  {', '.join(counts)}: {format_size(result.size)}")
+    counted = {"file": result.files, "folder": result.folders, "link": result.links, "path": result.paths}
+    counts = [format_count(count, what) for what, count in counted.items() if count or what == "file"]
+    size = "the size is known once it is read" if result.size is None else format_size(result.size)
+    show(f"  {', '.join(counts)}: {size}")
     for target in result.backup.targets:
         show(f"  to {target}")
     for note in result.notes.first if arguments.verbose else result.notes.first[:5]:
         show(f"  {note['kind']}: {note['path']} ({note['reason']})")
     if arguments.verbose:
         for member in result.largest:
-            show(f"  {format_size(member.size):>9}  {printable(member.path)}")
+            show(f"  {format_size(member.size or 0):>9}  {printable(member.path)}")
 
 
 def _local(moment: datetime) -> str:
@@ -296,6 +294,7 @@ def _dry_run_document(result: DryRun) -> dict[str, object]:
         "files": result.files,
         "folders": result.folders,
         "links": result.links,
+        "paths": result.paths,
         "size": result.size,
         "targets": [str(target) for target in result.backup.targets],
         "notes": {"counts": result.notes.counts, "first": result.notes.first},

@@ -243,6 +243,11 @@ class Backup:
     enabled: bool = True
     line: int = 0
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is read on another machine or in a container."""
+        return self.ssh is not None or self.docker is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:

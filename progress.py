@@ -22,7 +22,9 @@ _PATH_LENGTH = 40
 
 
 class Progress:
-    """A context manager. ``expected_size`` is the number of bytes to come, None where that cannot be guessed.
+    """An ``operations.observer.Observer``, and a context manager.
+
+    ``expected_size`` is the number of bytes to come, None where that cannot be guessed.
 
     Does nothing where standard error is no terminal, or ``quiet``.
     """
@@ -47,6 +49,11 @@ class Progress:
     ) -> None:
         if self._enabled:
             self._bar.stop()
+
+    def expect(self, size: int) -> None:
+        """Now it is known how many bytes are to come."""
+        if self._enabled:
+            self._bar.update(self._task, total=size)
 
     def advance(self, member: Member, size: int) -> None:
         """``size`` more bytes of this member are done; a member counts as one file at its first call."""

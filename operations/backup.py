@@ -18,14 +18,17 @@ from archives.index import IndexWriter
 from archives.manifest import FilePart, Manifest, NoteList, Totals
 from archives.zip_writer import ZipWriter
 from errors import SourceError
-from model import Archive, Backup, Copy, Note, OnProgress, RunStatus
+from model import Archive, Backup, Copy, Note, RunStatus
 from operations.delivery import Delivered
 from operations.distribution import Distribution, on_all
 from operations.how_to_restore import how_to_restore
 from operations.layout import object_name
+from operations.observer import Observer
 from operations.spooled_copy import SpooledCopy
-from operations.targets import OnUpload, TargetCopy, open_targets, require_one
-from sources.factory import describe, file_source, open_members
+from operations.targets import TargetCopy, open_targets, require_one
+from sources.description import describe
+from sources.factory import open_source
+from sources.source import Source
 from storages.workplace import Workplace
 from utils import HOLDFAST_VERSION, utc_now
 
@@ -57,27 +60,33 @@ class Outcome:
     notes: NoteList
 
 
-def back_up(attempt: Attempt, on_note: Callable[[Note], None], on_progress: OnProgress, on_upload: OnUpload) -> Outcome:
+def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observer) -> Outcome:
     """Make one archive of the backup's source and put it on each of its targets.
 
     A target that fails does not stop the others. Raises HoldfastError where the source or every target failed. Then,
     and after an interruption, nothing of this run is left but a copy that had got its manifest by then, and is whole,
     and an archive in the spool whose upload goes on with the next run. The caller holds the backup's lock.
     """
-    file_source(attempt.backup)
-    copies = open_targets(attempt.backup, attempt.started, attempt.workplace)
-    on_all(copies, lambda copy: copy.clean_up(attempt.unfinished_runs), attempt.workplace)
-    require_one(copies)
     contents = _Contents(on_note)
-    spooled = SpooledCopy.of_run(attempt.state_directory, attempt.backup.id, attempt.started, attempt.expected_size)
-    with Distribution(copies, spooled, attempt.workplace, on_upload) as distribution:
-        with closing(IndexWriter(attempt.state_directory / "spool")) as index:
-            archive = distribution.send(_packed(attempt, contents, index, on_progress), lambda keys: keys.archive)
-            index_part = distribution.send(index.chunks(), lambda keys: keys.index)
-        manifest = _manifest(
-            attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
-        )
-        distribution.finish(manifest, how_to_restore(attempt.backup))
+    backup, spool = attempt.backup, attempt.state_directory / "spool"
+    with open_source(backup, contents.note, attempt.own_folders, spool) as source:
+        copies = open_targets(backup, attempt.started, attempt.workplace)
+        on_all(copies, lambda copy: copy.clean_up(attempt.unfinished_runs), attempt.workplace)
+        require_one(copies)
+        expected_size = source.preflight()
+        if expected_size is not None:
+            observer.expect(expected_size)
+        spooled = SpooledCopy.of_run(attempt.state_directory, backup.id, attempt.started, attempt.expected_size)
+        with Distribution(copies, spooled, attempt.workplace, observer.upload) as distribution:
+            with closing(IndexWriter(spool)) as index:
+                archive = distribution.send(
+                    _packed(attempt, source, contents, index, observer), lambda keys: keys.archive
+                )
+                index_part = distribution.send(index.chunks(), lambda keys: keys.index)
+            manifest = _manifest(
+                attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
+            )
+            distribution.finish(manifest, how_to_restore(backup))
     return _outcome(manifest, copies)
 
 
@@ -94,19 +103,25 @@ class _Contents:
         self._on_note(note)
 
 
-def _packed(attempt: Attempt, contents: _Contents, index: IndexWriter, on_progress: OnProgress) -> Iterator[bytes]:
+def _packed(
+    attempt: Attempt, source: Source, contents: _Contents, index: IndexWriter, observer: Observer
+) -> Iterator[bytes]:
     """The archive of the backup's source; what it holds is told to ``contents`` and ``index`` on the way."""
 
     def on_entry(entry: Entry) -> None:
         index.add(entry)
         contents.totals.add(entry)
 
-    members = open_members(attempt.backup, contents.note, attempt.own_folders)
-    archive = ZipWriter(
-        members, attempt.backup.compression, on_entry=on_entry, on_note=contents.note, on_progress=on_progress
-    )
-    with closing(archive.chunks()) as chunks:
-        yield from chunks
+    with closing(source.members()) as members:
+        archive = ZipWriter(
+            members,
+            attempt.backup.compression,
+            on_entry=on_entry,
+            on_note=contents.note,
+            on_progress=observer.advance,
+        )
+        with closing(archive.chunks()) as chunks:
+            yield from chunks
     if contents.totals == Totals():
         raise SourceError(f"Nothing of {attempt.backup.id} could be read, so there is nothing to keep.")
 
@@ -119,7 +134,7 @@ def _manifest(attempt: Attempt, contents: _Contents, archive: FilePart, index: F
         started=attempt.started,
         ended=utc_now(),
         host=socket.gethostname(),
-        source=describe(file_source(attempt.backup)),
+        source=describe(attempt.backup),
         archive=archive,
         index=index,
         compression=attempt.backup.compression.method.value,

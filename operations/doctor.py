@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog import open_catalog
-from errors import HoldfastError, NotAvailableError
+from errors import HoldfastError
 from model import Backup, Configuration, Target
 from operations.storage_check import check_storage
-from sources.factory import file_source
+from sources.factory import open_source
 from storages.workplace import Patience, Workplace
 from utils import format_count, format_size, make_private_directory
 
@@ -45,7 +45,7 @@ def examine(configuration: Configuration, storage_names: Collection[str] = ()) -
         yield _state(configuration.state_directory)
         yield _catalog(configuration)
         for backup in configuration.enabled_backups:
-            yield _source(backup)
+            yield _source(backup, configuration)
     for target in targets(configuration, storage_names):
         check = check_storage(target, Workplace(configuration.state_directory, _PATIENCE))
         yield Finding(str(target), Verdict.OK if check.error is None else Verdict.FAILED, check.summary)
@@ -90,20 +90,11 @@ def _catalog(configuration: Configuration) -> Finding:
     return Finding("catalog", Verdict.OK, f"it opens, and knows runs of {format_count(count, 'backup')}")
 
 
-def _source(backup: Backup) -> Finding:
+def _source(backup: Backup, configuration: Configuration) -> Finding:
     try:
-        source = file_source(backup)
-    except NotAvailableError as error:
-        return Finding(backup.id, Verdict.WARNING, str(error))
-    missing = [path for path in source.paths if not os.path.lexists(path)]
-    closed = [path for path in source.paths if path not in missing and not _is_readable(path)]
-    if missing:
-        return Finding(backup.id, Verdict.FAILED, f"There is no {', '.join(missing)}. Correct FILE_PATH.")
-    if closed:
-        return Finding(backup.id, Verdict.FAILED, f"This user may not read {', '.join(closed)}.")
-    return Finding(backup.id, Verdict.OK, f"it can read {', '.join(source.paths)}")
-
-
-def _is_readable(text: str) -> bool:
-    path = Path(text)
-    return path.is_symlink() or os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+        with open_source(
+            backup, lambda _: None, configuration.own_folders, configuration.state_directory / "spool"
+        ) as source:
+            return Finding(backup.id, Verdict.OK, source.check())
+    except HoldfastError as error:
+        return Finding(backup.id, Verdict.FAILED, str(error))

@@ -7,40 +7,55 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archives.manifest import NoteList
-from model import Backup, Member, MemberKind
-from sources.factory import open_members
+from model import Backup, MemberKind
+from sources.factory import open_source
+from sources.source import OutlinedMember
 
 
 @dataclass(slots=True)
 class DryRun:
-    """``size`` is that of the files' content in bytes, unpacked. ``largest`` are the ten largest files."""
+    """``size`` is that of the content in bytes, unpacked; None where only reading would tell.
+
+    ``paths`` are those of which only the path is known. ``largest`` are the ten largest files.
+    """
 
     backup: Backup
     files: int = 0
     folders: int = 0
     links: int = 0
-    size: int = 0
-    largest: list[Member] = field(default_factory=list)
+    paths: int = 0
+    size: int | None = 0
+    largest: list[OutlinedMember] = field(default_factory=list)
     notes: NoteList = field(default_factory=NoteList)
 
 
-def dry_run(backup: Backup, own_folders: Iterable[Path]) -> DryRun:
-    """Walk the source, without what lies in Holdfast's ``own_folders``. Raises what a run would."""
+def dry_run(backup: Backup, own_folders: Iterable[Path], spool: Path) -> DryRun:
+    """Look at the source, without what lies in Holdfast's ``own_folders``. Raises what a run would."""
     result = DryRun(backup)
-    for member in open_members(backup, result.notes.add, own_folders):
-        if member.kind is MemberKind.FILE:
-            result.files += 1
-            result.size += member.size
-            result.largest.append(member)
-            if len(result.largest) > 1000:
-                result.largest = _largest(result.largest)
-        elif member.kind is MemberKind.DIRECTORY:
-            result.folders += 1
-        else:
-            result.links += 1
+    with open_source(backup, result.notes.add, own_folders, spool) as source:
+        for member in source.outline():
+            _count(member, result)
     result.largest = _largest(result.largest)
     return result
 
 
-def _largest(members: list[Member]) -> list[Member]:
-    return sorted(members, key=lambda member: member.size, reverse=True)[:10]
+def _count(member: OutlinedMember, result: DryRun) -> None:
+    if member.size is None:
+        result.size = None
+    elif result.size is not None:
+        result.size += member.size
+    if member.kind is None:
+        result.paths += 1
+    elif member.kind is MemberKind.DIRECTORY:
+        result.folders += 1
+    elif member.kind is MemberKind.SYMLINK:
+        result.links += 1
+    else:
+        result.files += 1
+        result.largest.append(member)
+        if len(result.largest) > 1000:
+            result.largest = _largest(result.largest)
+
+
+def _largest(members: Iterable[OutlinedMember]) -> list[OutlinedMember]:
+    return sorted(members, key=lambda member: member.size or 0, reverse=True)[:10]

@@ -11,19 +11,24 @@ from datetime import datetime
 from pathlib import Path
 
 from catalog import Catalog
-from errors import HoldfastError, InterruptedRun
-from model import Backup, Configuration, Note, NoteKind, OnProgress, Run, RunStatus
+from errors import HoldfastError, InterruptedRun, TimedOutRun
+from interruption import time_limit
+from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
 from operations.backup import Attempt, Outcome, back_up
 from operations.locks import lock_backup
+from operations.observer import Observer
 from operations.resume import resume_uploads
 from operations.run_log import run_log
 from operations.spooled_copy import waiting_copies
-from operations.targets import OnUpload
 from storages.workplace import Workplace
 from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now
 
 _NAMED_PATHS = 5
 _RECENT_RUNS = 50
+
+# Before the second try, the third, and so on: what a reboot or a short outage needs, doubled each time.
+FIRST_WAIT_SECONDS = 60.0
+_LONGEST_WAIT_SECONDS = 900.0
 
 
 def run_backup(
@@ -32,43 +37,64 @@ def run_backup(
     catalog: Catalog,
     *,
     slot: datetime | None,
-    on_progress: OnProgress,
-    on_upload: OnUpload,
+    observer: Observer,
 ) -> Run | None:
-    """Run it once and return how that ended. What ended otherwise than well is in the catalog and in a log too.
+    """Run it, again where it fails and may be tried again, and return how that ended.
 
-    ``slot`` is the scheduled time that this run fulfils, None where a person started it; where it had its run already,
-    nothing is done and the answer is None. Raises AlreadyRunningError,
-    HoldfastError where the state folder or the catalog cannot be used, and InterruptedRun or KeyboardInterrupt once
-    everything was put right.
+    What ended otherwise than well is in the catalog and in a log too; each try is a run of its own there. ``slot`` is
+    the scheduled time that this run fulfils, None where a person started it; where it had its run already, nothing is
+    done and the answer is None. Raises AlreadyRunningError, HoldfastError where the state folder or the catalog cannot
+    be used, and InterruptedRun or KeyboardInterrupt once everything was put right.
     """
+    with lock_backup(configuration.state_directory, backup.id):
+        run = _run_once(configuration, backup, catalog, slot, observer, is_retry=False)
+        for retry in range(backup.retries):
+            if run is None or run.status is not RunStatus.FAILED:
+                break
+            time.sleep(min(FIRST_WAIT_SECONDS * 2**retry, _LONGEST_WAIT_SECONDS))
+            run = _run_once(configuration, backup, catalog, slot, observer, is_retry=True)
+        return run
+
+
+def _run_once(
+    configuration: Configuration,
+    backup: Backup,
+    catalog: Catalog,
+    slot: datetime | None,
+    observer: Observer,
+    *,
+    is_retry: bool,
+) -> Run | None:
+    """One try. A slot that had a run is none that waits for one, but where this is a retry of just that run."""
+
+    def has_had_its_run() -> bool:
+        return slot is not None and not is_retry and is_fulfilled(catalog, backup, slot)
+
     state = configuration.state_directory
-    with lock_backup(state, backup.id):
-        recent = catalog.runs(backup.id, _RECENT_RUNS)
-        started = _start_time(recent)
-        dead_runs = catalog.mark_dead_runs(backup.id, started)
-        if slot is not None and is_fulfilled(catalog, backup, slot):
+    recent = catalog.runs(backup.id, _RECENT_RUNS)
+    started = _start_time(recent)
+    dead_runs = catalog.mark_dead_runs(backup.id, started)
+    if has_had_its_run():
+        return None
+    workplace = Workplace(state)
+    with run_log(state, backup.id, started) as log:
+        for dead in dead_runs:
+            log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
+        resume_uploads(backup, recent, catalog, workplace, log, observer.upload)
+        if has_had_its_run():
             return None
-        workplace = Workplace(state)
-        with run_log(state, backup.id, started) as log:
-            for dead in dead_runs:
-                log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
-            resume_uploads(backup, recent, catalog, workplace, log, on_upload)
-            if slot is not None and is_fulfilled(catalog, backup, slot):
-                return None
-            unfinished_runs = _unfinished_runs([*dead_runs, *recent])
-            run = Run(uuid.uuid4().hex, backup.id, started, slot)
-            attempt = Attempt(
-                backup,
-                run.id,
-                started,
-                unfinished_runs,
-                state,
-                workplace,
-                configuration.own_folders,
-                _last_archive_size(recent),
-            )
-            return _recorded(run, attempt, catalog, log, on_progress, on_upload)
+        run = Run(uuid.uuid4().hex, backup.id, started, slot)
+        attempt = Attempt(
+            backup,
+            run.id,
+            started,
+            _unfinished_runs([*dead_runs, *recent]),
+            state,
+            workplace,
+            configuration.own_folders,
+            _last_archive_size(recent),
+        )
+        return _recorded(run, attempt, catalog, log, observer)
 
 
 def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
@@ -77,20 +103,18 @@ def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
     return any(run.status is not RunStatus.INTERRUPTED for run in catalog.slot_runs(backup.id, slot))
 
 
-def _recorded(
-    run: Run,
-    attempt: Attempt,
-    catalog: Catalog,
-    log: logging.Logger,
-    on_progress: OnProgress,
-    on_upload: OnUpload,
-) -> Run:
+def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger, observer: Observer) -> Run:
     """Back up, and record how it ended, whatever happens."""
     log.info("%s begins", run.backup_id)
     try:
         catalog.begin_run(run)
         _make_spool(attempt.state_directory / "spool")
-        outcome = back_up(attempt, lambda note: _log_note(log, note), on_progress, on_upload)
+        with time_limit(attempt.backup.timeout):
+            outcome = back_up(attempt, lambda note: _log_note(log, note), observer)
+    except TimedOutRun as error:
+        message = f"{error} {_after_interruption(attempt)}"
+        log.error("%s", message)  # noqa: TRY400 - it is no fault of the program's
+        run = _ended(run, RunStatus.FAILED, message)
     except (InterruptedRun, KeyboardInterrupt) as error:
         what_now = _after_interruption(attempt)
         log.warning("it was interrupted. %s", what_now)

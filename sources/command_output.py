@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from errors import HostError, SourceError
 from hosts.command import Command, CommandHost
-from model import CommandSource, Member, StreamContent
-from sources.programs import ProgramOutput, member_of
+from model import CommandSource, Member, MemberKind, StreamContent
+from sources.programs import ProgramOutput, member_of, output_of
+from sources.source import OutlinedMember
+
+_FIND_PROGRAM = 'command -v "$1" >/dev/null || { echo "it is not there, or may not be run" >&2; exit 1; }'
 
 
-def command_members(source: CommandSource, host: CommandHost) -> Iterator[Member]:
-    """The one member. Its stream raises SourceError where the program did not end well, or wrote nothing at all."""
-    yield member_of(source.filename.encode(), _Output(source, host))
+class CommandOutput:
+    """See ``sources.source.Source``. Its stream raises SourceError where the program wrote nothing at all, too."""
+
+    def __init__(self, source: CommandSource, host: CommandHost) -> None:
+        self.host = host
+        self._source = source
+
+    def preflight(self) -> int | None:
+        return None
+
+    def members(self) -> Generator[Member, None, None]:
+        yield member_of(self._path, _Output(self._source, self.host))
+
+    def outline(self) -> Iterator[OutlinedMember]:
+        yield OutlinedMember(self._path, MemberKind.FILE, None)
+
+    def check(self) -> str:
+        program = self._source.argv[0]
+        try:
+            output_of(self.host, Command(("sh", "-c", _FIND_PROGRAM, "sh", program), self._source.environment))
+        except HostError as error:
+            raise SourceError(f"The program {program} cannot be run. {error}") from error
+        return f"{self.host.name} answers, and has {program}"
+
+    @property
+    def _path(self) -> bytes:
+        return self._source.filename.encode()
 
 
 class _Output(StreamContent):

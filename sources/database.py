@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, cast
 
 from hosts.command import CommandHost
@@ -80,5 +81,18 @@ def open_database(source: DatabaseSource, host: CommandHost, note: Callable[[Not
 
     ``note`` is told what is left out. ``spool`` is a folder of ours on this machine, for what cannot be streamed.
     """
-    module = importlib.import_module(f"sources.{source.engine}")
-    return cast("Database", module.open_database(source, host, note, spool))
+    return cast("Database", _engine(source.engine).open_database(source, host, note, spool))
+
+
+def product(engine: str) -> str:
+    """What people call it."""
+    return cast("str", _engine(engine).PRODUCT)
+
+
+def restore_steps(engine: str) -> str:
+    """How its dumps are put back without Holdfast, as step 4 of HOW-TO-RESTORE.txt."""
+    return cast("str", _engine(engine).RESTORE_STEPS)
+
+
+def _engine(name: str) -> ModuleType:
+    return importlib.import_module(f"sources.{name}")

@@ -1,53 +1,42 @@
-"""The source that a backup's definition stands for."""
+"""The source that a backup's definition stands for, open on its host."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from errors import NotAvailableError
-from model import Backup, FileSource, Member, Note
+from hosts.factory import command_host
+from model import Backup, CommandSource, DatabaseSource, Note
+from sources.source import Source
 
 
-def open_members(backup: Backup, note: Callable[[Note], None], own_folders: Iterable[Path]) -> Iterator[Member]:
-    """What is to be packed, without what lies in Holdfast's ``own_folders``.
+@contextmanager
+def open_source(
+    backup: Backup, note: Callable[[Note], None], own_folders: Iterable[Path], spool: Path
+) -> Iterator[Source]:
+    """For as long as its host is needed: it is closed afterwards. Nothing is connected or read yet.
 
-    Raises NotAvailableError for a kind that this version cannot read yet. Nothing is read before the first member is
-    asked for; the iterator raises SourceError.
+    ``own_folders`` are Holdfast's own on this machine and are left out; ``spool`` is one of them, for what cannot be
+    streamed.
     """
-    source = file_source(backup)
-    from hosts.local import LocalHost
-    from sources.files import FileWalk
+    host = command_host(backup.ssh, backup.docker)
+    try:
+        if isinstance(backup.source, DatabaseSource):
+            from sources.databases import Databases
 
-    return FileWalk(source, LocalHost(), note, own_folders).members()
+            yield Databases(backup.source, host, note, spool)
+        elif isinstance(backup.source, CommandSource):
+            from sources.command_output import CommandOutput
 
+            yield CommandOutput(backup.source, host)
+        elif backup.is_remote:
+            from sources.file_sources import RemoteFiles
 
-def file_source(backup: Backup) -> FileSource:
-    """The files on this host that the backup reads; NotAvailableError where it is another kind or host."""
-    if not isinstance(backup.source, FileSource):
-        missing = "databases (DB_BACKUPS)"
-    elif backup.ssh is not None:
-        missing = "other hosts over SSH"
-    elif backup.docker is not None:
-        missing = "Docker containers"
-    else:
-        return backup.source
-    raise NotAvailableError(
-        f"{backup.id} was not backed up: this version of Holdfast cannot read {missing} yet. "
-        "Its definition is valid; set ENABLED: false on it to silence this until a later version brings it."
-    )
+            yield RemoteFiles(backup.source, host, note)
+        else:
+            from sources.file_sources import LocalFiles
 
-
-def describe(source: FileSource) -> dict[str, Any]:
-    """The source in the words of config.yaml, for the manifest."""
-    description: dict[str, Any] = {"FILE_PATH": list(source.paths)}
-    if source.exclude:
-        description["EXCLUDE"] = list(source.exclude)
-    if source.exclude_if_present:
-        description["EXCLUDE_IF_PRESENT"] = list(source.exclude_if_present)
-    if source.exclude_caches:
-        description["EXCLUDE_CACHES"] = True
-    if source.one_file_system:
-        description["ONE_FILE_SYSTEM"] = True
-    return description
+            yield LocalFiles(backup.source, host, note, own_folders)
+    finally:
+        host.close()

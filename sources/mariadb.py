@@ -37,6 +37,20 @@ _KEEP_HISTORY = "SYSTEM VERSIONED"
 _END = b"\n-- Dump completed"
 _TAIL = 200
 
+PRODUCT = "MariaDB"
+
+RESTORE_STEPS = """\
+4. Put a database back. databases.json in "restored" says which file is which database, and its character set; the
+   files are SQL, as mariadb-dump writes it. MySQL's client is called mysql in place of mariadb.
+
+       mariadb --execute="CREATE DATABASE NEW_NAME"
+       mariadb NEW_NAME < restored/databases/NAME.sql
+
+   A new server gets the users and their rights from restored/users.sql, after the databases:
+
+       mariadb < restored/users.sql
+"""
+
 
 def open_database(
     source: DatabaseSource, host: CommandHost, note: Callable[[Note], None], _spool: Path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from sources.mariadb import open_database
+from sources.mariadb import RESTORE_STEPS, open_database
 
-__all__ = ["open_database"]
+__all__ = ["PRODUCT", "RESTORE_STEPS", "open_database"]
+
+PRODUCT = "MySQL"

@@ -62,6 +62,20 @@ FROM pg_database d WHERE d.datname = current_database()"""
 
 _UNREADABLE_SHOWN = 5
 
+PRODUCT = "PostgreSQL"
+
+RESTORE_STEPS = """\
+4. Put a database back, as a user who may make databases. databases.json in "restored" says which file is which
+   database, and who owned it; the files end in ".dump" and were made by pg_dump in its custom format. A new server
+   gets the roles first (those that are there already give an error each, which does no harm):
+
+       psql --dbname=postgres --file=restored/globals.sql
+       createdb --template=template0 NEW_NAME
+       pg_restore --exit-on-error --dbname=NEW_NAME restored/databases/NAME.dump
+
+   "pg_restore --list" shows what is in a dump, and "--no-owner" leaves the owners out.
+"""
+
 
 def open_database(
     source: DatabaseSource, host: CommandHost, note: Callable[[Note], None], _spool: Path

@@ -17,7 +17,7 @@ from hosts.command import CommandHost, RunningCommand
 from model import FileSource, Member, MemberKind, Note, NoteKind, SeekableContent, StreamContent
 from sources.path_list import PathList
 from sources.remote_listing import Selection
-from sources.remote_survey import survey
+from sources.remote_survey import Survey, survey
 from sources.tar_header import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -44,25 +44,36 @@ _SPECIAL_KINDS = {
 }
 
 
-def members(source: FileSource, host: CommandHost, note: Callable[[Note], None]) -> Iterator[Member]:
-    """Every member once, in the order in which the host lists them.
+def members(
+    source: FileSource, host: CommandHost, note: Callable[[Note], None], found: Survey | None = None
+) -> Iterator[Member]:
+    """Every member once, in the order in which the host lists them. ``found`` is a survey made already.
 
     The content of a member must be read before the next one is asked for, where it is a ``StreamContent``.
     Raises SourceError before the first member where a configured path is missing or cannot be reached, and HostError
     where the host or a program there fails.
     """
     note = _once(note)
-    found = survey(source, host)
-    selection = Selection(source, host, note)
-    for root in found.roots:
-        selection.add(root, [other.path for other in found.roots])
-    wanted, first_links = selection.paths, PathList()
+    found = found or survey(source, host)
+    wanted, first_links = _selected(found, source, host, note), PathList()
     while wanted:
         transfer = _Transfer(host, found.tar, wanted, first_links, note)
         with closing(transfer.members()) as transferred:
             yield from transferred
         # What is a link to a file that was sent has its content in the archive too, as everywhere else.
         wanted, first_links = transfer.again, transfer.again_first_links
+
+
+def paths(source: FileSource, host: CommandHost, note: Callable[[Note], None]) -> PathList:
+    """The paths of the members, from ``/`` on, without reading them. Raises what :func:`members` does."""
+    return _selected(survey(source, host), source, host, _once(note))
+
+
+def _selected(found: Survey, source: FileSource, host: CommandHost, note: Callable[[Note], None]) -> PathList:
+    selection = Selection(source, host, note)
+    for root in found.roots:
+        selection.add(root, [other.path for other in found.roots])
+    return selection.paths
 
 
 def _once(note: Callable[[Note], None]) -> Callable[[Note], None]:

@@ -26,6 +26,15 @@ _HEADER = 100
 _PAGE_SIZE = slice(16, 18)
 _PAGE_COUNT = slice(28, 32)
 
+PRODUCT = "SQLite"
+
+RESTORE_STEPS = """\
+4. Each file below restored/databases is a whole SQLite database at the path that it had. Check it, and put it in the
+   place of the old one while no program uses that; remove the old one's -wal and -journal files with it:
+
+       sqlite3 restored/databases/PATH "PRAGMA integrity_check"
+"""
+
 
 class Place(Protocol):
     """Where database files lie. Paths are absolute. What goes wrong with one is a SourceError or RestoreError."""

@@ -18,7 +18,7 @@ import pytest
 from errors import RestoreError, SourceError
 from hosts.local_command import LocalCommandHost
 from model import DatabaseSource, Secret
-from sources.database import Database, open_database
+from sources.database import Database, open_database, product, restore_steps
 from tests.support.database_hosts import content_of, content_with, in_pieces
 from tests.support.processes import command_lines
 from tests.support.product_code import ROOT
@@ -149,3 +149,8 @@ def test_the_server_killed_in_mid_dump_and_no_password_in_any_command_line(serve
     text = b"\n".join(seen)
     assert b"--rdb" in text
     assert PASSWORD.encode() not in text
+
+
+def test_what_people_read_of_it() -> None:
+    assert product("redis") == "Redis"
+    assert restore_steps("redis").startswith("4. Put restored/databases/redis.rdb into")

@@ -28,13 +28,15 @@ MAY_IMPORT = {
     "archives": COMMON,
     "storages": {*COMMON, "ssh"},
     "catalog": COMMON,
-    "operations": {*COMMON, "sources", "hosts", "archives", "storages", "catalog", "schedules"},
+    "operations": {*COMMON, "sources", "hosts", "archives", "storages", "catalog", "schedules", "interruption"},
     "command_line": {*COMMON, "config"},
-    "interruption": {"errors"},
+    "interruption": {"errors", "utils"},
     "progress": {*COMMON, "command_line"},
     "main": COMMAND,
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
-    "restore": {*COMMAND, "archives"},  # for the annotation of what `show` prints
+    "restore": {*COMMAND, "archives", "restore_common", "restore_command"},  # archives: annotations of what `show` prints
+    "restore_command": {*COMMAND, "restore_common"},
+    "restore_common": COMMAND,
 }
 
 # For each library, the only folders or files that may import it.

@@ -17,6 +17,7 @@ import pytest
 from catalog import open_catalog
 from model import RunStatus
 from operations.run import run_backup
+from progress import Progress
 from tests.support.archives import snapshot
 from tests.support.crontab import StandInCrontab
 from tests.support.holdfast import BACKUP_ID, Holdfast
@@ -96,8 +97,7 @@ def test_runs_that_follow_each_other_at_once_have_copies_of_their_own(holdfast: 
                 holdfast.the_backup(),
                 catalog,
                 slot=None,
-                on_progress=lambda *_: None,
-                on_upload=lambda *_: None,
+                observer=Progress(BACKUP_ID, None, quiet=True),
             )
             for _ in range(3)
         ]

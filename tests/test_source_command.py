@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from errors import SourceError
 from hosts.local_command import LocalCommandHost
 from model import CommandSource, Secret
-from sources.command_output import command_members
+from sources.command_output import CommandOutput
 from tests.support.database_hosts import content_of
 
 HOST = LocalCommandHost()
 
 
 def output(*argv: str, **environment: str | Secret) -> bytes:
-    (member,) = command_members(CommandSource(argv, "dump.bin", environment), HOST)
+    (member,) = CommandOutput(CommandSource(argv, "dump.bin", environment), HOST).members()
     assert (member.path, member.mode) == (b"dump.bin", 0o600)
     return content_of(member)
 
@@ -45,3 +47,19 @@ def test_a_program_that_is_not_there() -> None:
 def test_a_program_that_writes_nothing_is_a_failure() -> None:
     with pytest.raises(SourceError, match="ended well, but wrote nothing"):
         output("true")
+
+
+def test_a_check_finds_the_program_and_does_not_run_it(tmp_path: Path) -> None:
+    mark = tmp_path / "was run"
+    source = CommandSource(("touch", str(mark)), "dump.bin")
+    assert CommandOutput(source, HOST).check() == "this machine answers, and has touch"
+    assert not mark.exists()
+    with pytest.raises(
+        SourceError, match="The program no-such-program cannot be run.*\nit is not there, or may not be run"
+    ):
+        CommandOutput(CommandSource(("no-such-program",), "dump.bin"), HOST).check()
+
+
+def test_a_dry_run_knows_the_name_and_not_the_size() -> None:
+    (outlined,) = CommandOutput(CommandSource(("false",), "dump.bin"), HOST).outline()
+    assert (outlined.path, outlined.size) == (b"dump.bin", None)
