@@ -84,7 +84,8 @@ ANALYZE;
 MARIADB = r"""
 CREATE TABLE item (
     id int AUTO_INCREMENT PRIMARY KEY, name varchar(100) CHARACTER SET utf8mb4 NOT NULL COMMENT 'it''s',
-    price decimal(12, 2), gross decimal(14, 4) AS (price * 1.19) STORED, upper_name varchar(100) AS (upper(name)) VIRTUAL,
+    price decimal(12, 2), gross decimal(14, 4) AS (price * 1.19) STORED,
+    upper_name varchar(100) AS (upper(name)) VIRTUAL,
     picture longblob, made timestamp(6) NULL, kind enum('a', 'b', 'ü'), extra json, bits bit(9), place point,
     CONSTRAINT cheap_enough CHECK (price < 100000), KEY (name), UNIQUE KEY both_of (name, id)
 ) ENGINE=InnoDB COMMENT='all; of "it"';
