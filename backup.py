@@ -17,6 +17,7 @@ from errors import (
     EXIT_GOOD,
     EXIT_PARTIAL,
     AlreadyRunningError,
+    HoldfastError,
     UsageError,
 )
 from interruption import end_cleanly_on_signals
@@ -220,13 +221,22 @@ def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) 
     from operations.dry_run import dry_run
 
     spool = configuration.state_directory / "spool"
-    backups = _chosen_backups(arguments, configuration)
-    results = [dry_run(backup, configuration.own_folders, spool) for backup in backups]
-    if arguments.json:
-        show_json({"dry_runs": [_dry_run_document(result) for result in results]})
-    else:
-        for result in results:
+    results = []
+    errors = {}
+    for backup in _chosen_backups(arguments, configuration):
+        try:
+            result = dry_run(backup, configuration.own_folders, spool)
+        except HoldfastError as error:
+            errors[backup.id] = str(error)
+            complain(f"{backup.id}: {styled('it would fail', 'red', sys.stderr)}. {error}")
+            continue
+        results.append(result)
+        if not arguments.json:
             _show_dry_run(arguments, result)
+    if arguments.json:
+        show_json({"dry_runs": [_dry_run_document(result) for result in results], "errors": errors})
+    if errors:
+        return EXIT_FAILED
     return EXIT_PARTIAL if any(result.notes.is_partial for result in results) else EXIT_GOOD
 
 

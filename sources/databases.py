@@ -39,6 +39,7 @@ class Databases:
 
     def check(self) -> str:
         found = self._database.preflight()
-        server = f"{product(found.description['engine'])} {found.description['server_version']}"
+        engine, version = product(found.description["engine"]), found.description["server_version"]
+        server = version if version.startswith(engine) else f"{engine} {version}"
         databases = format_count(len(found.description["databases"]), "database")
         return f"{server} on {self.host.name} answers: {databases}, about {format_size(found.size)}"
