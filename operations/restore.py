@@ -1,28 +1,25 @@
 """A copy, or some of its members, back into a folder.
 
 The order: folders and files in the order of the archive, then hard links, symbolic links, and the attributes of the
-folders last, from the deepest up, because each file that is made in a folder changes its time.
+folders.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from archives.entry import Entry
 from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError
 from hosts.local_tree import LocalTree
-from model import Member, MemberKind, OnProgress
+from model import MemberKind, OnProgress
 from operations.contents import Selection, nothing_at, zip_directory, zip_entries
 from operations.copies import StoredCopy, read_entries
-from operations.restore_content import FATAL_ERRORS, ContentWriter, Written
+from operations.restore_here import LocalPlace
+from operations.restore_place import OnWritten, Place, Written
 from utils import printable
-
-# link(2): a file system without hard links, too many of one file, or a mount between the two.
-_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 @dataclass(slots=True)
@@ -49,12 +46,13 @@ def restore_files(
         _require_empty(folder, overwrite=overwrite)
         folder.mkdir(parents=True, exist_ok=True)
         with closing(LocalTree(folder, overwrite=overwrite)) as tree:
-            report = _Restoration(copy, tree, on_progress).run(paths)
+            restoration = Restoration(copy, paths, on_progress)
+            restoration.run(lambda on_written: LocalPlace(copy.read, tree, on_written))
     except OSError as error:
         raise HoldfastError(
             f"The files cannot be put into {folder}: {error.strerror}. What was restored until then is left there."
         ) from error
-    return report
+    return restoration.report
 
 
 def _require_empty(folder: Path, *, overwrite: bool) -> None:
@@ -65,98 +63,64 @@ def _require_empty(folder: Path, *, overwrite: bool) -> None:
         )
 
 
-class _Restoration:
-    """One restore under way."""
+class Restoration:
+    """One restore under way, of the members at and below ``paths``."""
 
-    def __init__(self, copy: StoredCopy, tree: LocalTree, on_progress: OnProgress) -> None:
+    def __init__(self, copy: StoredCopy, paths: Sequence[bytes], on_progress: OnProgress) -> None:
+        self.report = RestoreReport()
         self._copy = copy
-        self._tree = tree
+        self._selection = Selection(paths)
         self._on_progress = on_progress
-        self._report = RestoreReport()
-        self._folders: list[Member] = []
+        self._folders: list[Entry] = []
         self._hard_links: list[Entry] = []
-        self._symlinks: list[Member] = []
+        self._symlinks: list[Entry] = []
         self._refused_attributes: set[str] = set()
 
-    def run(self, paths: Sequence[bytes]) -> RestoreReport:
-        writer = ContentWriter(self._copy.read, self._tree, self._written)
-        selection = Selection(paths)
+    def run(self, open_place: Callable[[OnWritten], Place]) -> None:
+        """Put them into this place. Raises as its methods do."""
+        place = open_place(self._written)
         try:
             entries = read_entries(self._copy)
         except (DamagedArchiveError, ObjectNotFoundError) as error:
-            self._report.remarks.append(
+            self.report.remarks.append(
                 f"{error} So the archive's own directory was used: hard links, extended attributes and fractions of a "
                 "second in times are not restored."
             )
             reader = zip_directory(self._copy)
-            writer.write_from_zip(self._files(selection.of(zip_entries(reader))), reader)
+            place.write_from_zip(self._files(self._selection.of(zip_entries(reader)), place), reader)
         else:
-            writer.write(self._files(selection.of(entries)))
-            writer.write(self._hard_links_without_a_file())
-        self._finish()
-        if selection.unmatched:
-            self._report.problems.append(nothing_at(self._copy, selection.unmatched))
-        return self._report
+            place.write(self._files(self._selection.of(entries), place))
+            place.write(place.link(self._hard_links))
+        place.finish(self._symlinks, self._folders)
+        if self._refused_attributes:
+            names = ", ".join(sorted(self._refused_attributes))
+            self.report.remarks.append(f"This user or file system cannot set these attributes: {names}.")
+        if self._selection.unmatched:
+            self.report.problems.append(nothing_at(self._copy, self._selection.unmatched))
 
-    def _files(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _files(self, entries: Iterable[Entry], place: Place) -> Iterator[Entry]:
         """Of these members the files. Folders are made at once; links, and attributes of folders, wait for the end."""
         for entry in entries:
-            member = entry.member
-            if member.kind is MemberKind.DIRECTORY:
-                with self._problem_of(member):
-                    self._tree.make_folder(member.path)
-                    self._folders.append(member)
-            elif member.kind is MemberKind.SYMLINK:
-                self._symlinks.append(member)
-            elif member.hard_link_to is not None:
+            if entry.member.kind is MemberKind.DIRECTORY:
+                place.make_folder(entry)
+                self._folders.append(entry)
+            elif entry.member.kind is MemberKind.SYMLINK:
+                self._symlinks.append(entry)
+            elif entry.member.hard_link_to is not None:
                 self._hard_links.append(entry)
             else:
                 yield entry
 
-    def _hard_links_without_a_file(self) -> Iterator[Entry]:
-        """Make the hard links; those whose first name was not restored become files of their own."""
-        for entry in self._hard_links:
-            try:
-                self._tree.make_hard_link(entry.member.path, entry.member.hard_link_to or b"")
-            except FileNotFoundError:
-                yield entry
-            except OSError as error:
-                if error.errno in FATAL_ERRORS:
-                    raise
-                if error.errno in _NO_HARD_LINKS:
-                    yield entry
-                    continue
-                self._written(Written(entry, problem=error.strerror))
-            else:
-                self._written(Written(entry))
-
-    def _finish(self) -> None:
-        for member in self._symlinks:
-            with self._problem_of(member):
-                self._refused_attributes.update(self._tree.make_symlink(member))
-                self._report.links += 1
-        for member in reversed(self._folders):
-            with self._problem_of(member):
-                self._refused_attributes.update(self._tree.set_folder_attributes(member))
-                self._report.folders += 1
-        if self._refused_attributes:
-            names = ", ".join(sorted(self._refused_attributes))
-            self._report.remarks.append(f"This user or file system cannot set these attributes: {names}.")
-
     def _written(self, written: Written) -> None:
+        member = written.entry.member
         self._refused_attributes.update(written.refused_attributes)
         if written.problem is not None:
-            self._report.problems.append(f"{printable(written.entry.member.path)}: {written.problem}")
-            return
-        self._report.files += 1
-        self._report.size += written.entry.size
-        self._on_progress(written.entry.member, written.entry.size)
-
-    @contextmanager
-    def _problem_of(self, member: Member) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in FATAL_ERRORS:
-                raise
-            self._report.problems.append(f"{printable(member.path)}: {error.strerror}")
+            self.report.problems.append(f"{printable(member.path)}: {written.problem}")
+        elif member.kind is MemberKind.DIRECTORY:
+            self.report.folders += 1
+        elif member.kind is MemberKind.SYMLINK:
+            self.report.links += 1
+        else:
+            self.report.files += 1
+            self.report.size += written.entry.size
+            self._on_progress(member, written.entry.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -17,19 +17,11 @@ from hosts.local_tree import LocalTree
 from model import Member
 from operations.member_content import unpacked_pieces
 from operations.parallel import map_in_threads
+from operations.restore_place import OnWritten, Written
 from utils import printable
 
 # With these nothing more can be written, so the restore ends; any other error concerns one member.
 FATAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
-
-
-@dataclass(slots=True)
-class Written:
-    """What became of a member: the attributes that were refused, and why it is not, or not wholly, there."""
-
-    entry: Entry
-    refused_attributes: list[str] = field(default_factory=list)
-    problem: str | None = None
 
 
 @dataclass(slots=True)
@@ -48,7 +40,7 @@ class ContentWriter:
     has its real name then, nor after an interruption.
     """
 
-    def __init__(self, read: ReadRange, tree: LocalTree, on_written: Callable[[Written], None]) -> None:
+    def __init__(self, read: ReadRange, tree: LocalTree, on_written: OnWritten) -> None:
         self._read = read
         self._tree = tree
         self._on_written = on_written

@@ -17,6 +17,7 @@ from operations.backup import Attempt, back_up
 from operations.copies import StoredCopy, list_copies
 from operations.restore import RestoreReport, restore_files
 from operations.verify import VerifyReport, verify_copy
+from progress import Progress
 from storages.workplace import Workplace
 
 STARTED = datetime(2026, 11, 20, 3, 0, 0, tzinfo=UTC)
@@ -30,7 +31,7 @@ def make_copy(
     state = storage.parent / "state"
     (state / "spool").mkdir(parents=True, exist_ok=True)
     attempt = Attempt(backup, "run", started, (), state, Workplace(state), own_folders=())
-    outcome = back_up(attempt, lambda _: None, _ignore_progress, lambda *_: None)
+    outcome = back_up(attempt, lambda _: None, Progress(backup.id, None, quiet=True))
     assert outcome.notes.counts == {}
     return find_copy(backup)
 

@@ -1,0 +1,77 @@
+"""A folder of this machine as the place of a restore.
+
+The attributes of folders come last, from the deepest up, because each file that is made in a folder changes its time.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from archives.entry import Entry
+from archives.zip_reader import ReadRange, ZipReader
+from hosts.local_tree import LocalTree
+from operations.restore_content import FATAL_ERRORS, ContentWriter
+from operations.restore_place import OnWritten, Written
+
+# link(2): a file system without hard links, too many of one file, or a mount between the two.
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+
+
+class LocalPlace:
+    """See ``operations.restore_place.Place``."""
+
+    def __init__(self, read: ReadRange, tree: LocalTree, on_written: OnWritten) -> None:
+        self._tree = tree
+        self._writer = ContentWriter(read, tree, on_written)
+        self._on_written = on_written
+
+    def make_folder(self, entry: Entry) -> None:
+        # What lies in its way is said when it should get its attributes.
+        with _problem_of(Written(entry)):
+            self._tree.make_folder(entry.member.path)
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        self._writer.write(entries)
+
+    def write_from_zip(self, entries: Iterable[Entry], reader: ZipReader) -> None:
+        self._writer.write_from_zip(entries, reader)
+
+    def link(self, entries: Sequence[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            try:
+                self._tree.make_hard_link(entry.member.path, entry.member.hard_link_to or b"")
+            except FileNotFoundError:
+                yield entry
+            except OSError as error:
+                if error.errno in FATAL_ERRORS:
+                    raise
+                if error.errno in _NO_HARD_LINKS:
+                    yield entry
+                    continue
+                self._on_written(Written(entry, problem=error.strerror))
+            else:
+                self._on_written(Written(entry))
+
+    def finish(self, symlinks: Sequence[Entry], folders: Sequence[Entry]) -> None:
+        for entry in symlinks:
+            written = Written(entry)
+            with _problem_of(written):
+                written.refused_attributes = self._tree.make_symlink(entry.member)
+            self._on_written(written)
+        for entry in reversed(folders):
+            written = Written(entry)
+            with _problem_of(written):
+                written.refused_attributes = self._tree.set_folder_attributes(entry.member)
+            self._on_written(written)
+
+
+@contextmanager
+def _problem_of(written: Written) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FATAL_ERRORS:
+            raise
+        written.problem = error.strerror

@@ -1,0 +1,46 @@
+"""The contract of a place that members are put back into: a folder of this machine, or of another host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from archives.entry import Entry
+from archives.zip_reader import ZipReader
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of a member: the attributes that were refused, and why it is not, or not wholly, there."""
+
+    entry: Entry
+    refused_attributes: list[str] = field(default_factory=list)
+    problem: str | None = None
+
+
+OnWritten = Callable[[Written], None]
+
+
+class Place(Protocol):
+    """Tells of each member what became of it, by the ``on_written`` that it was made with.
+
+    Every method raises StorageError and HostileArchiveError, and OSError, HostError or RestoreError where nothing more
+    can be written; no file that is not whole has its real name then, nor after an interruption. The methods are called
+    in this order, :meth:`write` a second time for what :meth:`link` yields.
+    """
+
+    def make_folder(self, entry: Entry) -> None:
+        """For members that come later; it gets its attributes, and counts, in :meth:`finish`."""
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write these files, which an index describes. Taking the next entry may make folders."""
+
+    def write_from_zip(self, entries: Iterable[Entry], reader: ZipReader) -> None:
+        """The same where only the ZIP's own directory is known."""
+
+    def link(self, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """Make these hard links. Those that have to become files of their own come back."""
+
+    def finish(self, symlinks: Sequence[Entry], folders: Sequence[Entry]) -> None:
+        """Make the symbolic links, and give the folders, which come in the order of the archive, their attributes."""
