@@ -70,7 +70,8 @@ class Hosts:
         return backup.record("DOCKER") or (info.record("DOCKER") if info else None)
 
     def _container(self, record: Record) -> DockerContainer:
-        ways = [key for key in _WAYS_TO_NAME_A_CONTAINER if key in record.positions]
+        given = (key for key in _WAYS_TO_NAME_A_CONTAINER if key in record.positions)
+        ways = sorted(given, key=record.position_of)
         if "COMPOSE_PROJECT" in record.positions and "COMPOSE_SERVICE" not in record.positions:
             message = "COMPOSE_PROJECT goes with COMPOSE_SERVICE. Write which service of the project is meant."
             self._problems.error(record.position_of("COMPOSE_PROJECT"), message)

@@ -43,11 +43,27 @@ PROJECTS:
             UPLOAD_TO:
               - STORAGE_NAME: LOCAL
                 PATH: shop
+      - COMMAND_BACKUP:
+          - NAME: directory
+            INTERVALS: ["@weekly"]
+            COMMAND: [slapcat, -n, "1"]
+            FILENAME: directory.ldif
+            SSH: {USERNAME: deploy, IP_ADDRESS: 192.0.2.7}
+            UPLOAD_TO:
+              - STORAGE_NAME: LOCAL
+                PATH: shop
 ```
 
-The `id` of a backup is `project/name`, here `shop/uploads` and `shop/db`. Everything but letters, digits, `.`, `_` and
-`-` becomes `-` in it, so a name can have blanks. No two backups may have the same id; upper and lower case count as the
-same.
+The `id` of a backup is `project/name`, here `shop/uploads`, `shop/db` and `shop/directory`. Everything but letters,
+digits, `.`, `_` and `-` becomes `-` in it, so a name can have blanks. No two backups may have the same id; upper and
+lower case count as the same.
+
+## Where a backup is read
+
+Each of the three kinds, files, databases and what a program writes, is read on this machine, or with `SSH` on a server,
+or with `DOCKER` in a container, or with both in a container on that server. Nothing is installed there. What a backup
+names (paths, the `HOST` of a database, `BEFORE` and the other programs) is as seen from there. Files of this machine
+are only those that the keys of `SSH` name, and the `_FILE` of a secret.
 
 ## How values are written
 
@@ -79,7 +95,14 @@ they are; variables in them are not replaced.
 second one that ends in `_FILE`, such as `PASSWORD_FILE`. One line end at the end of that file does not count. Where a
 file that holds secrets can be read by every user, a warning says which `chmod` to run.
 
-**Paths** on this machine are absolute, or begin with `~`. `..` is refused.
+**Paths** on this machine are absolute, or begin with `~`. On a server or in a container they are absolute. `..` is
+refused.
+
+**Programs** (`COMMAND`, `BEFORE`, `AFTER`, `ON_FAILURE`) are lists: the program, then each argument by itself. No shell
+reads them, so blanks, quotes and `*` in an argument are just these characters. Where a shell is wanted, it is the
+program: `[sh, -c, "cd /srv/shop && ./export"]`. In its line write `$NAME`, or `$${NAME}`: `${NAME}` is replaced before
+the shell sees it. Every user of a machine can see the arguments of its programs, so they must hold no secret. An empty
+list, as in `BEFORE: []`, takes away what `DEFAULTS` says.
 
 **Intervals** are cron expressions of five fields (minute, hour, day of the month, month, day of the week), or one of
 `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`, `@yearly`, `@annually`. An expression that can never run, such

@@ -236,7 +236,7 @@ FILE_BACKUP = Section(
 
 DB_BACKUP = Section(
     "DB_BACKUP",
-    "A backup of databases of one server.",
+    "A backup of databases: one, several or all of a server, or SQLite files.",
     (
         _backup_name("db"),
         Key(
@@ -262,11 +262,17 @@ COMMAND_BACKUP = Section(
         Key(
             "COMMAND",
             ListOf(scalars.ARGUMENT),
-            f"{_PROGRAM} Secrets belong into `ENVIRONMENT`: arguments can be seen by every user of the machine.",
+            f"{_PROGRAM} Secrets belong into `ENVIRONMENT`.",
             "[slapcat, -n, '1']",
             required=True,
         ),
-        Key("FILENAME", scalars.FILE_NAME, "The name of the file that it becomes.", "directory.ldif", required=True),
+        Key(
+            "FILENAME",
+            scalars.FILE_NAME,
+            "The name of the file that its output becomes.",
+            "directory.ldif",
+            required=True,
+        ),
         Key(
             "ENVIRONMENT",
             TextMap(scalars.VARIABLE_NAME, scalars.SECRET, _PUBLIC_NAMES),

@@ -27,7 +27,13 @@ def _server_keys(program: str, port: int, socket: str) -> tuple[Key, ...]:
             required=True,
         ),
         Key("USERNAME", scalars.TEXT, "The database user.", "shop", default=f"what {program} itself chooses"),
-        Key("PASSWORD", scalars.SECRET, "The password of this user.", '"${SHOP_DB_PASSWORD}"', default="none"),
+        Key(
+            "PASSWORD",
+            scalars.SECRET,
+            "The password of this user.",
+            '"${SHOP_DB_PASSWORD}"',
+            default=f"what {program} itself finds",
+        ),
         Key(
             "HOST",
             scalars.DATABASE_HOST,

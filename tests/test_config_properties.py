@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from config import load_configuration
 from config.schema import KEY_NAMES
 from errors import ConfigurationError
-from model import Backup, DatabaseSource
+from model import Backup, CommandSource, DatabaseSource, DockerContainer, Secret
 from tests.support.configurations import IN_REAL_USE, load, write
 
 # Stands where the password stands, and may stand in no message.
@@ -66,6 +66,39 @@ def test_any_password_comes_out_as_it_went_in(style: str | None, text: str) -> N
     assert isinstance(loaded.source, DatabaseSource)
     assert loaded.source.password is not None
     assert loaded.source.password.reveal() == text
+
+
+class PlainDumper(yaml.SafeDumper):
+    """Writes everything out, without anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+@given(name=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip), text=TEXTS)
+@example(name="-c", text="")
+@example(name="a=b'c\"d`e;$(f)\\", text="'")
+@settings(max_examples=150)
+def test_any_name_argument_and_variable_comes_out_as_it_went_in(name: str, text: str) -> None:
+    """What becomes arguments and variables of programs: quotes, blanks and dashes are just these characters."""
+    written, argument = name.replace("${", "$${"), text.replace("${", "$${")
+    common = {"INTERVALS": "@daily", "UPLOAD_TO": {"STORAGE_NAME": "LOCAL"}, "BEFORE": ["a", argument]}
+    database = {"DB_INFO": {"NAME": [written], "USERNAME": written}, **common}
+    command = {
+        "COMMAND": ["a", argument],
+        "FILENAME": "a",
+        "ENVIRONMENT": {"A": argument},
+        "DOCKER": {"COMPOSE_SERVICE": f"x{written}"},
+        **common,
+    }
+    tree = {"PROJECTS": {"NAME": "shop", "BACKUPS": {"DB_BACKUP": database, "COMMAND_BACKUP": command}}}
+    with new_folder() as folder:
+        # In double quotes, which hold any character.
+        first, second = load(folder, yaml.dump(tree, Dumper=PlainDumper, default_style='"')).backups
+    assert first.source == DatabaseSource("postgres", (name,), name)
+    assert second.source == CommandSource(("a", text), "a", {"A": Secret(text)})
+    assert second.docker == DockerContainer(compose_service=f"x{name}")
+    assert first.hooks.before == second.hooks.before == ("a", text)
 
 
 def dumper(style: str | None, text: str) -> type[yaml.SafeDumper]:
@@ -145,7 +178,26 @@ def test_any_tree_gives_nothing_but_problems(tree: Tree) -> None:
 
 
 KEYS = st.sampled_from(sorted(KEY_NAMES | {"OTHER"}))
-LEAVES = st.none() | st.sampled_from(["LOCAL", "S3", "postgres", "@daily", "/srv", "yes", "1", "zstd", "${X}", "~", ""])
+LEAVES = st.none() | st.sampled_from(
+    [
+        "LOCAL",
+        "S3",
+        "postgres",
+        "mariadb",
+        "sqlite",
+        "*",
+        "@daily",
+        "/srv",
+        "2h",
+        "yes",
+        "1",
+        "zstd",
+        "${X}",
+        "~",
+        "a b",
+        "",
+    ]
+)
 TREES: st.SearchStrategy[object] = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=25
 )
@@ -175,10 +227,29 @@ TARGETS = st.builds(
 COMMON = {
     "UPLOAD_TO": st.lists(TARGETS, min_size=1, max_size=3, unique_by=lambda target: target["STORAGE_NAME"]),
 }
+PROGRAMS = st.lists(WORDS, min_size=1, max_size=3) | WORDS
+SERVERS = {"USERNAME": WORDS, "PORT": st.integers(1, 65535), "KEY_FILE": PATHS, "PASSWORD": WORDS}
+JUMPS = st.fixed_dictionaries({"IP_ADDRESS": st.just("192.0.2.1")}, optional=SERVERS)
+CONTAINERS = st.one_of(
+    st.fixed_dictionaries({"CONTAINER_NAME": WORDS}),
+    st.fixed_dictionaries({"COMPOSE_SERVICE": WORDS}, optional={"COMPOSE_PROJECT": WORDS}),
+    st.fixed_dictionaries({"LABEL": st.builds("{}={}".format, WORDS, WORDS) | WORDS}),
+    st.fixed_dictionaries({"VOLUME": WORDS}, optional={"DOCKER_HOST": st.just("unix:///run/docker.sock")}),
+)
 OPTIONAL = {
-    "SSH": st.fixed_dictionaries(
-        {"HOST": st.just("example.com")}, optional={"USERNAME": WORDS, "PORT": st.integers(1, 65535)}
+    "SSH": st.fixed_dictionaries({"HOST": st.just("example.com")}, optional={**SERVERS, "JUMP_HOST": JUMPS}),
+    "DOCKER": CONTAINERS,
+    # Capitals, as no container that is read may stand still.
+    "STOP_CONTAINERS": st.dictionaries(
+        st.sampled_from(["CONTAINER_NAME", "LABEL", "COMPOSE_PROJECT"]),
+        one_or_several(WORDS.map("STOP {}".format)),
+        min_size=1,
     ),
+    "BEFORE": PROGRAMS,
+    "AFTER": PROGRAMS,
+    "ON_FAILURE": PROGRAMS,
+    "TIMEOUT": st.builds("{}{}".format, st.integers(1, 30), st.sampled_from("smhd")),
+    "RETRIES": st.integers(0, 10),
     "KEEP": st.dictionaries(st.sampled_from(["LAST", "DAILY", "YEARLY"]), st.integers(1, 99)),
     "ENABLED": st.booleans(),
     "COMPRESSION": st.fixed_dictionaries({"METHOD": st.just("zstd")}, optional={"LEVEL": st.integers(1, 19)}),
@@ -187,37 +258,54 @@ FILES = st.fixed_dictionaries(
     {"INTERVALS": one_or_several(INTERVALS), "FILE_PATH": one_or_several(PATHS), **COMMON},
     optional={**OPTIONAL, "EXCLUDE": one_or_several(WORDS)},
 )
-DATABASES = st.fixed_dictionaries(
-    {
-        "INTERVALS": one_or_several(INTERVALS),
-        "DB_INFO": st.fixed_dictionaries({"NAME": one_or_several(WORDS)}, optional={"PASSWORD": WORDS}),
-        **COMMON,
-    },
-    optional={**OPTIONAL, "DOCKER": st.fixed_dictionaries({"CONTAINER_NAME": WORDS})},
+SERVER_INFO = {"USERNAME": WORDS, "PASSWORD": WORDS, "HOST": PATHS, "PORT": st.integers(1, 65535)}
+DATABASE_NAMES = one_or_several(WORDS) | st.just("*")
+INFOS = st.one_of(
+    st.fixed_dictionaries({"NAME": DATABASE_NAMES}, optional={**SERVER_INFO, "SSLMODE": st.just("require")}),
+    st.fixed_dictionaries({"NAME": DATABASE_NAMES, "SERVICE": WORDS}, optional={"SSLROOTCERT": PATHS}),
+    st.fixed_dictionaries(
+        {"TYPE": st.sampled_from(["mariadb", "mysql"]), "NAME": DATABASE_NAMES},
+        optional={**SERVER_INFO, "SSL_CA": PATHS},
+    ),
+    st.fixed_dictionaries({"TYPE": st.just("sqlite"), "FILE_PATH": one_or_several(PATHS)}),
 )
+DATABASES = st.fixed_dictionaries(
+    {"INTERVALS": one_or_several(INTERVALS), "DB_INFO": INFOS, **COMMON}, optional=OPTIONAL
+)
+COMMANDS = st.fixed_dictionaries(
+    {"INTERVALS": one_or_several(INTERVALS), "COMMAND": PROGRAMS, "FILENAME": WORDS, **COMMON},
+    optional={**OPTIONAL, "ENVIRONMENT": st.dictionaries(WORDS.map("A{}".format), WORDS, max_size=3)},
+)
+KINDS = {"FILE_BACKUP": FILES, "DB_BACKUP": DATABASES, "COMMAND_BACKUP": COMMANDS}
 PROJECTS = st.lists(
-    st.tuples(NAMES, st.lists(FILES, max_size=3), st.lists(DATABASES, max_size=3)), min_size=1, max_size=3
+    st.tuples(NAMES, st.fixed_dictionaries({kind: st.lists(backups, max_size=2) for kind, backups in KINDS.items()})),
+    min_size=1,
+    max_size=3,
 )
 
 
 @given(PROJECTS)
 @settings(max_examples=150)
 def test_any_configuration_is_the_same_in_both_spellings(
-    projects: Sequence[tuple[str, Sequence[Tree], Sequence[Tree]]],
+    projects: Sequence[tuple[str, Mapping[str, Sequence[Tree]]]],
 ) -> None:
     # NAME comes first everywhere: in the spelling with single keys, a key that the entry before has begins the next.
     plain: list[Tree] = []
     single: list[Tree] = []
-    for number, (name, files, databases) in enumerate(projects):
+    for number, (name, kinds) in enumerate(projects):
         named = f"{name} {number}"
-        named_files = [{"NAME": f"files {index}", **backup} for index, backup in enumerate(files)]
-        named_databases = [{"NAME": f"db {index}", **backup} for index, backup in enumerate(databases)]
-        plain.append({"NAME": named, "BACKUPS": {"FILE_BACKUPS": named_files, "DB_BACKUP": named_databases}})
-        kinds = [{"FILE_BACKUP": single_keys(named_files)}, {"DB_BACKUPS": single_keys(named_databases)}]
-        single += [{"NAME": named}, {"BACKUPS": kinds}]
+        backups_of = {
+            kind: [{"NAME": f"{kind} {index}", **backup} for index, backup in enumerate(backups)]
+            for kind, backups in kinds.items()
+        }
+        plain.append({"NAME": named, "BACKUPS": backups_of})
+        single += [
+            {"NAME": named},
+            {"BACKUPS": [{f"{kind}S": single_keys(backups)} for kind, backups in backups_of.items()]},
+        ]
     with new_folder() as folder:
         backups = without_lines(load(folder, yaml.dump({"PROJECTS": plain}, sort_keys=False)).backups)
-        assert len(backups) == sum(len(files) + len(databases) for _, files, databases in projects)
+        assert len(backups) == sum(len(backups) for _, kinds in projects for backups in kinds.values())
         assert without_lines(load(folder, yaml.dump({"PROJECTS": single}, sort_keys=False)).backups) == backups
 
 

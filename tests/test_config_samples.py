@@ -104,8 +104,13 @@ def test_the_commented_examples_of_the_shipped_sample_load_too(tmp_path: Path) -
     text = (ROOT / "config.yaml").read_text()
     before, examples = text.split("own names.\n")
     uncommented = "\n".join(line.replace("# ", "", 1) for line in examples.splitlines())
-    configuration = load(tmp_path, f"{before}\n{uncommented}\n", {"SHOP_DB_PASSWORD": "secret"})
-    assert [backup.id for backup in configuration.backups][2:] == ["shop/uploads", "shop/db"]
+    configuration = load(tmp_path, f"{before}\n{uncommented}\n", {"SHOP_DB_PASSWORD": "a", "BLOG_DB_PASSWORD": "b"})
+    assert [backup.id for backup in configuration.backups][2:] == [
+        "shop/uploads",
+        "shop/db",
+        "shop/blog",
+        "shop/directory",
+    ]
     assert set(configuration.storages) == {"LOCAL", "S3", "ONEDRIVE"}
 
 

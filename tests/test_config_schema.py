@@ -13,7 +13,8 @@ import yaml
 
 from config.json_schema import json_schema
 from config.reference import reference
-from config.schema import BACKUPS, COMMAND_BACKUP, DATABASE, DB_BACKUP, FILE_BACKUP, sections
+from config.schema import BACKUPS, COMMAND_BACKUP, DB_BACKUP, FILE_BACKUP, sections
+from config.schema_databases import DATABASE
 from config.schema_storages import STORAGE
 from config.settings import ENVIRONMENT
 from config.shapes import Key, Section
@@ -84,7 +85,7 @@ def test_links_of_the_reference_page_lead_to_its_headings() -> None:
 
 def test_examples_in_the_reference_page_load(tmp_path: Path) -> None:
     (example,) = [block for block in re.findall("```yaml\n(.*?)```", reference(), re.DOTALL) if "PROJECTS" in block]
-    assert [backup.id for backup in load(tmp_path, example).backups] == ["shop/uploads", "shop/db"]
+    assert [backup.id for backup in load(tmp_path, example).backups] == ["shop/uploads", "shop/db", "shop/directory"]
 
 
 # --- every key does something -------------------------------------------------------------------------------------
