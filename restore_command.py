@@ -82,6 +82,8 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
     from progress import Progress
 
     copy = choice.copy
+    if on is not None and on.is_remote:
+        return _restore_files_there(arguments, choice, on)
     folder = arguments.to.absolute()
     end_cleanly_on_signals(f"What was restored until then lies in {folder}, every file of it whole.")
     expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
@@ -89,6 +91,24 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
         paths = [os.fsencode(path) for path in arguments.paths]
         report = restore_files(copy, folder, paths, overwrite=arguments.overwrite, on_progress=progress.advance)
     return _tell_files(arguments, copy, str(folder), report)
+
+
+def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
+    from operations.restore_there import opened_host, restore_files_there
+    from progress import Progress
+
+    copy, folder = choice.copy, str(arguments.to)
+    if not arguments.to.is_absolute():
+        raise UsageError(f"On another host, --to needs a path that begins with a slash, and this is {folder}.")
+    expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
+    with opened_host(on) as host:
+        end_cleanly_on_signals(f"What lies in {folder} on {host.name} now is whole; the rest was removed again.")
+        with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
+            paths = [os.fsencode(path) for path in arguments.paths]
+            report = restore_files_there(
+                copy, host, folder, paths, overwrite=arguments.overwrite, on_progress=progress.advance
+            )
+        return _tell_files(arguments, copy, f"{folder} on {host.name}", report)
 
 
 def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report: RestoreReport) -> int:

@@ -155,7 +155,7 @@ class LocalTree:
         refused += _set_extended_attributes(descriptor, member.extended_attributes or {})
         is_owner = self._is_root and "owner" not in refused
         with _refusal_noted(refused, "mode"):
-            os.fchmod(descriptor, member.mode if is_owner else _mode_for_another_owner(member))
+            os.fchmod(descriptor, member.mode if is_owner else mode_for_another_owner(member))
         with _refusal_noted(refused, "time"):
             os.utime(descriptor, ns=(member.modified_ns, member.modified_ns))
         return refused
@@ -266,7 +266,7 @@ def _refusal_noted(refused: list[str], attribute: str) -> Iterator[None]:
         refused.append(attribute)
 
 
-def _mode_for_another_owner(member: Member) -> int:
+def mode_for_another_owner(member: Member) -> int:
     """An ordinary user becomes the owner of every file: a program that ran as another user must not run as this one."""
     return member.mode & 0o1777 if member.kind is MemberKind.FILE else member.mode
 

@@ -134,7 +134,7 @@ class _OutputFile:
 
         A hole may have been filled between its listing and its reading, so only zeros become one.
         """
-        for start, end, is_hole in _ranges(self._member, offset, offset + len(data)):
+        for start, end, is_hole in ranges_of(self._member, offset, offset + len(data)):
             view = memoryview(data)[start - offset : end - offset]
             if is_hole and view.tobytes() == bytes(len(view)):
                 continue
@@ -210,8 +210,8 @@ def _problem_of(written: Written) -> Iterator[None]:
         written.problem = error.strerror or type(error).__name__
 
 
-def _ranges(member: Member, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-    """``start`` to ``end`` in parts, each with whether the file had a hole there."""
+def ranges_of(member: Member, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """``start`` to ``end`` in parts ``(start, end, is_hole)``: whether the file had a hole there when it was listed."""
     extents = member.data_extents
     if extents is None:
         yield start, end, False
