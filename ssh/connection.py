@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from errors import SshError, SshUnavailableError
 from ssh.host_keys import KNOWN_HOSTS_FILES, HostKey, KnownKeys, known_keys, signatures_of
 from ssh.sign_in import Credentials, sign_in
+from ssh.transport import ReceivedChunks, transport_class
 
 if TYPE_CHECKING:
     from paramiko import Channel, Transport
@@ -26,6 +27,9 @@ _QUICKEST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
 # How much may be on its way to us in one channel: enough for 100 MB/s over a round trip of 0.16 s.
 _RECEIVE_WINDOW = 16 << 20
+
+# And how much is handed on at once.
+_LARGEST_PIECE = 1 << 20
 
 # And in one packet: with the usual 32 KiB both sides do more for each byte, and a stream came at half of the speed.
 _LARGEST_PACKET = 1 << 17
@@ -173,6 +177,7 @@ class SshConnection:
             raise SshError(f"The SSH server {self._server} opens no further channel: {error.text}.") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise _broken(self._server) from error
+        channel.in_buffer = ReceivedChunks()  # type: ignore[assignment]
         channel.settimeout(deadline)
         return channel
 
@@ -237,12 +242,12 @@ class SshChannel:
         """
         with self._translated(deadline):
             self._channel.settimeout(deadline or self._server.deadlines.answer)
-            return self._channel.recv(_RECEIVE_WINDOW)
+            return self._channel.recv(_LARGEST_PIECE)
 
     def receive_patiently(self) -> bytes:
         """As :meth:`receive`, however long the program is silent, as long as the server shows that it is there."""
         with self._translated():
-            return self._patiently(lambda: self._channel.recv(_RECEIVE_WINDOW))
+            return self._patiently(lambda: self._channel.recv(_LARGEST_PIECE))
 
     def receive_errors(self) -> bytes:
         """The same for its standard error. Somebody has to ask for it, or the program waits for ever.
@@ -358,7 +363,7 @@ def _negotiated_transport(
     from paramiko.ssh_exception import IncompatiblePeer
 
     way = jump.open_way(server.address, server.port) if jump else _socket(server)
-    transport = paramiko.Transport(way, default_window_size=_RECEIVE_WINDOW)
+    transport = transport_class()(way, default_window_size=_RECEIVE_WINDOW)
     transport.banner_timeout = server.deadlines.connect
     transport.handshake_timeout = server.deadlines.connect
     transport.auth_timeout = server.deadlines.sign_in
