@@ -3,7 +3,7 @@
 What Python itself does for a file of some kilobytes costs half as much time as compressing it, and the threads of one
 interpreter take turns at it. A worker process gets the description of a batch through its standard input, reads and
 packs the files, and leaves the result in a slot of memory that it shares with this process; only the eight bytes that
-say so come back through its standard output.
+say so come back through its standard output. Content that this process holds already goes to it in the same slot.
 
 A worker ends when its standard input does: also where this process was killed.
 """
@@ -25,7 +25,7 @@ from archives.blocks import codec_for
 from archives.entry import Entry
 from archives.packing import PackedBatch, pack_batch
 from errors import ArchiveError
-from model import Compression, CompressionMethod, Member, SeekableContent
+from model import Compression, CompressionMethod, HeldContent, Member, SeekableContent, StreamContent
 
 # A batch has at most 1 MiB of content, names and links, or is one member of at most that.
 _SLOT_SIZE = 2 << 20
@@ -63,7 +63,9 @@ class PackProcesses:
 def can_be_sent(batch: Sequence[Member]) -> bool:
     """Whether another process can read the content of all these members."""
     return all(
-        member.content is None or (isinstance(member.content, SeekableContent) and member.content.can_be_sent)
+        member.content is None
+        or isinstance(member.content, HeldContent)
+        or (isinstance(member.content, SeekableContent) and member.content.can_be_sent)
         for member in batch
     )
 
@@ -93,11 +95,13 @@ class _Worker:
         self._requests = _pipe(self._process.stdin)
         self._answers = _pipe(self._process.stdout)
         self._slots = slots
-        self._slot = 0
+        self._next_request = 0
+        self._next_answer = 0
 
     def send(self, batch: Sequence[Member]) -> None:
+        described = self._shared(batch)
         try:
-            pickle.dump([_described(member) for member in batch], self._requests, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(described, self._requests, pickle.HIGHEST_PROTOCOL)
             self._requests.flush()
         except OSError:
             raise self._died() from None
@@ -107,8 +111,8 @@ class _Worker:
         if len(answer) != _ANSWER.size:
             raise self._died()
         data_size, facts_size = _ANSWER.unpack(answer)
-        start = self._slot * _SLOT_SIZE
-        self._slot = (self._slot + 1) % self._slots
+        start = self._next_answer * _SLOT_SIZE
+        self._next_answer = (self._next_answer + 1) % self._slots
         data = self._memory[start : start + data_size]
         facts, notes = pickle.loads(self._memory[start + data_size : start + data_size + facts_size])  # noqa: S301 - ours
         entries = [
@@ -116,6 +120,20 @@ class _Worker:
             for number, method, size, packed_size, crc32, offset, header_size, note in facts
         ]
         return PackedBatch(data, entries, notes)
+
+    def _shared(self, batch: Sequence[Member]) -> list[tuple[Any, ...]]:
+        """The descriptions, once the content that is held here lies in the slot of the batch."""
+        position = self._next_request * _SLOT_SIZE
+        self._next_request = (self._next_request + 1) % self._slots
+        described = []
+        for member in batch:
+            content: SeekableContent | StreamContent | tuple[int, int] | None = member.content
+            if isinstance(content, HeldContent):
+                end = position + len(content.data)
+                self._memory[position:end] = content.data
+                content, position = (position, end), end
+            described.append(_described(member, content))
+        return described
 
     def close(self) -> None:
         self._process.kill()
@@ -141,7 +159,7 @@ def work(descriptor: int, method: str, level: int) -> None:
             described = pickle.load(requests)  # noqa: S301 - from the process that started this one
         except EOFError:
             return
-        members = [_member(*description) for description in described]
+        members = [_member(memory, *description) for description in described]
         batch = pack_batch(members, codec)
         numbers = {id(member): number for number, member in enumerate(members)}
         facts = [
@@ -157,7 +175,7 @@ def work(descriptor: int, method: str, level: int) -> None:
         start = (start + _SLOT_SIZE) % len(memory)
 
 
-def _described(member: Member) -> tuple[Any, ...]:
+def _described(member: Member, content: object) -> tuple[Any, ...]:
     """What packing needs of a member; half the cost of sending all of it."""
     return (
         member.path,
@@ -167,13 +185,16 @@ def _described(member: Member) -> tuple[Any, ...]:
         member.gid,
         member.modified_ns,
         member.size,
-        member.content,
+        content,
         member.link_target,
     )
 
 
-def _member(*description: Any) -> Member:
+def _member(memory: mmap.mmap, *description: Any) -> Member:
     path, kind, mode, uid, gid, modified_ns, size, content, link_target = description
+    if isinstance(content, tuple):
+        start, end = content
+        content = HeldContent(memory[start:end])
     return Member(path, kind, mode, uid, gid, "", "", modified_ns, size, content, link_target)
 
 

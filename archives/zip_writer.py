@@ -272,14 +272,17 @@ def _look_ahead(steps: Iterator[Step], count: int) -> Iterator[Step]:
 
 def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of BLOCK_SIZE; the last may be shorter."""
-    buffer = bytearray()
+    pieces: list[bytes] = []
+    missing = BLOCK_SIZE
     for chunk in chunks:
-        if not buffer and len(chunk) == BLOCK_SIZE:
-            yield chunk
-            continue
-        buffer += chunk
-        while len(buffer) >= BLOCK_SIZE:
-            yield bytes(buffer[:BLOCK_SIZE])
-            del buffer[:BLOCK_SIZE]
-    if buffer:
-        yield bytes(buffer)
+        position = 0
+        while len(chunk) - position >= missing:
+            end = position + missing
+            pieces.append(chunk[position:end])
+            yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces, position, missing = [], end, BLOCK_SIZE
+        if position < len(chunk):
+            pieces.append(chunk[position:])
+            missing -= len(chunk) - position
+    if pieces:
+        yield b"".join(pieces)

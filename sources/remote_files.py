@@ -14,7 +14,7 @@ from itertools import repeat
 
 from errors import HostError
 from hosts.command import CommandHost, RunningCommand
-from model import FileSource, Member, MemberKind, Note, NoteKind, SeekableContent, StreamContent
+from model import FileSource, HeldContent, Member, MemberKind, Note, NoteKind, StreamContent
 from sources.path_list import PathList
 from sources.remote_listing import Selection
 from sources.remote_survey import Survey, survey
@@ -184,7 +184,7 @@ class _Transfer:
         data = stream.content_at_hand(entry)
         if data is None:
             data = b"".join(self._content(entry, stream))
-        member.content = _HeldContent(data)
+        member.content = HeldContent(data)
         if len(data) < entry.size:
             member.size, member.data_extents = len(data), None
 
@@ -279,30 +279,6 @@ class _Feeder:
             self._running.feed(self._names.terminated())
         except Exception as error:  # of whatever kind where the program was ended meanwhile
             self.error = error
-
-
-class _HeldContent(SeekableContent):
-    """What has come already."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def open(self, length: int) -> _HeldContent:  # noqa: ARG002
-        return self
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
-
-    def is_hole(self, offset: int, length: int) -> bool:  # noqa: ARG002
-        return False
-
-    def close(self) -> str | None:
-        return None
-
-    def read(self, length: int) -> tuple[bytes, str | None]:
-        return self._data[:length], None
 
 
 class _StreamedContent(StreamContent):

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from zlib import adler32
 
 from utils import printable
 
@@ -151,8 +152,14 @@ def _apply_sparse(pax: Mapping[bytes, bytes], entry: TarEntry) -> None:
 
 def _check_sum(block: bytes, checksum: bytes) -> None:
     # The sum counts the eight bytes of its own field as spaces.
-    if _number(checksum) != sum(block) - sum(checksum) + 8 * 0x20:
+    if _number(checksum) != _sum(block[:256]) + _sum(block[256:]) - sum(checksum) + 8 * 0x20:
         raise TarFormatError("a header's sum is wrong")
+
+
+def _sum(data: bytes) -> int:
+    """That of up to 256 bytes: sum() took a tenth of the time for small files. RFC 1950, 8.2: Adler-32 begins with 1,
+    and its lower half is a sum modulo 65521, which 256 bytes do not reach."""
+    return (adler32(data) & 0xFFFF) - 1
 
 
 def _number(digits: bytes, *, may_be_negative: bool = False) -> int:

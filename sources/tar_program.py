@@ -20,10 +20,13 @@ from collections.abc import Iterable, Iterator
 
 from errors import HostError
 from hosts.command import Command
-from sources.tar_header import TarFormatError
+from sources.tar_header import BLOCK, TarFormatError
 from sources.tar_stream import Ended, Said
 
 ENVIRONMENT = {"LC_ALL": "C"}
+
+# tar writes whole records, so a message comes only between two of them.
+_RECORD = 512 * BLOCK
 
 GNU_OPTIONS = (
     "--create",
@@ -31,7 +34,7 @@ GNU_OPTIONS = (
     "--pax-option=delete=atime,delete=ctime",
     "--xattrs",
     "--sparse",
-    "--blocking-factor=512",
+    f"--blocking-factor={_RECORD // BLOCK}",
     "--absolute-names",
     "--no-recursion",
     "--quoting-style=escape",
@@ -67,6 +70,7 @@ _PROGRAM = re.compile(rb"^[^ ]*tar: ")
 
 
 _LONGEST_MESSAGE = 1 << 20
+_MOST_HELD_BACK = 4 << 20
 
 
 class TarKind(enum.Enum):
@@ -99,7 +103,8 @@ class TarProgram:
 
     def output(self, chunks: Iterable[bytes]) -> Iterator[bytes | Said | Ended]:
         """What the command wrote, taken apart."""
-        return _apart(chunks, self._mark.encode("utf-8", "surrogateescape"))
+        mark = self._mark.encode("utf-8", "surrogateescape")
+        return _apart_between_records(chunks, mark) if self.kind is TarKind.GNU else _apart(chunks, mark)
 
 
 def new_infix() -> str:
@@ -122,6 +127,41 @@ def recognised(tar: str, marked: str, said: str, host: str) -> TarProgram:
         f"The program tar on {host} is neither GNU tar (1.27 or later) nor that of BusyBox. Install GNU tar there, "
         "before the other in PATH. Others fill a file that becomes shorter while it is read with zeros, and are silent."
     )
+
+
+def _apart_between_records(chunks: Iterable[bytes], mark: bytes) -> Iterator[bytes | Said | Ended]:
+    """Only where messages can be is looked for them: a search through everything took a fifth of the time.
+
+    The latest chunk is held back, as a tar that was killed may have written a part of a record before its exit status.
+    """
+    latest = rest = b""
+    next_record = 0
+    for chunk in chunks:
+        rest = rest + chunk if rest else chunk
+        while next_record < len(rest):
+            if not mark.startswith(rest[next_record : next_record + len(mark)]):
+                next_record += _RECORD
+                continue
+            end = rest.find(b"\n", next_record)
+            if end < 0:
+                break
+            yield from _not_empty(latest, rest[:next_record])
+            yield _message(rest[next_record + len(mark) : end])
+            latest, rest, next_record = b"", rest[end + 1 :], 0
+        known = min(next_record, len(rest))
+        if len(rest) - known > _LONGEST_MESSAGE:
+            raise TarFormatError("a message without an end")
+        if known > 2 * len(mark) or len(latest) > _MOST_HELD_BACK:
+            yield from _not_empty(latest)
+            latest = b""
+        latest += rest[:known]
+        rest = rest[known:]
+        next_record -= known
+    yield from _apart((latest + rest,), mark)
+
+
+def _not_empty(*pieces: bytes) -> Iterator[bytes]:
+    return (piece for piece in pieces if piece)
 
 
 def _apart(chunks: Iterable[bytes], mark: bytes) -> Iterator[bytes | Said | Ended]:

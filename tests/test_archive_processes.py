@@ -17,7 +17,7 @@ from archives import zip_writer
 from archives.index import encode_entry
 from archives.pack_processes import PackProcesses
 from errors import ArchiveError
-from model import Compression, CompressionMethod, Member, MemberKind, NoteKind
+from model import Compression, CompressionMethod, HeldContent, Member, MemberKind, NoteKind, SeekableContent
 from tests.support.archives import pack, pack_tree, walk
 from tests.support.product_code import ROOT
 
@@ -82,6 +82,17 @@ def test_the_archive_is_the_one_that_threads_make(
     assert list(map(encode_entry, by_processes.entries)) == list(map(encode_entry, by_threads.entries))
     assert by_processes.progress == by_threads.progress
     wait_until_ended(process_ids(at_once[0]))
+
+
+def test_what_is_held_here_goes_to_the_processes_too(tree: Path, tmp_path: Path, at_once: list[PackProcesses]) -> None:
+    members, _ = walk(tree)
+    from_disk = pack(members, tmp_path / "disk.zip")
+    for member in members:
+        if isinstance(member.content, SeekableContent):
+            member.content = HeldContent(member.content.read(member.size)[0])
+    held = pack(members, tmp_path / "held.zip")
+    assert len(at_once) == 2
+    assert held.path.read_bytes() == from_disk.path.read_bytes()
 
 
 def test_files_that_vanish_and_grow_are_noted(tree: Path, tmp_path: Path, at_once: list[PackProcesses]) -> None:

@@ -21,6 +21,7 @@ from sources.tar_program import GNU_OPTIONS, TarKind, TarProgram, new_infix
 from sources.tar_stream import EarlyEndError, Ended, Said, TarStream
 
 END = bytes(2 * BLOCK)
+RECORD = 512 * BLOCK
 
 
 def header(name: bytes = b"file", size: bytes = b"0000005\0", kind: bytes = b"0", **fields: bytes) -> bytes:
@@ -218,6 +219,8 @@ def test_messages_are_found_wherever_chunks_end(kind: TarKind, chance: random.Ra
     raw = b""
     for _ in range(chance.randrange(6)):
         data = chance.choice([b"x" * 700, mark.encode()[:-1], b"/" * 80, b"\n", b""])
+        if kind is TarKind.GNU:
+            data += bytes(-len(data) % RECORD)
         said = chance.choice([Said(b"x: shrank"), Ended(2), None])
         raw += data
         expected.append(data)
@@ -227,6 +230,15 @@ def test_messages_are_found_wherever_chunks_end(kind: TarKind, chance: random.Ra
     cuts = sorted(chance.randrange(len(raw) + 1) for _ in range(4))
     chunks = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     assert joined(program.output(chunks)) == joined(expected)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 100, RECORD, RECORD + 1])
+def test_a_tar_that_was_killed_within_a_record_is_known_all_the_same(cut: int) -> None:
+    mark = "/bin//././///././/./tar"
+    written = b"x" * (RECORD + 1000)
+    raw = written + mark.encode() + b" 137\n"
+    output = TarProgram(TarKind.GNU, mark).output([raw[: len(raw) - cut], raw[len(raw) - cut :]])
+    assert joined(output) == [written, Ended(137), b""]
 
 
 def joined(pieces: Iterable[bytes | Said | Ended]) -> list[bytes | Said | Ended]:
