@@ -162,9 +162,13 @@ def _tell(arguments: argparse.Namespace, run: Run) -> None:
     from model import RunStatus
     from operations.run import summary
 
-    if run.status is not RunStatus.GOOD:
+    if run.status not in (RunStatus.GOOD, RunStatus.SKIPPED):
         complain(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value], sys.stderr)}. {run.message}")
-    if arguments.json or arguments.quiet or arguments.scheduled or run.archive is None:
+    if arguments.json or arguments.quiet or arguments.scheduled:
+        return
+    if run.status is RunStatus.SKIPPED and not arguments.missed:
+        show(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value])}. {run.message}")
+    if run.archive is None:
         return
     caught_up = f" (caught up: it was due at {_local(run.slot)})" if arguments.missed and run.slot else ""
     show(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value])}{caught_up}. {summary(run)}")
@@ -176,12 +180,20 @@ def _tell(arguments: argparse.Namespace, run: Run) -> None:
 def _exit_code(run: Run) -> int:
     from model import RunStatus
 
-    return {RunStatus.GOOD: EXIT_GOOD, RunStatus.PARTIAL: EXIT_PARTIAL}.get(run.status, EXIT_FAILED)
+    codes = {RunStatus.GOOD: EXIT_GOOD, RunStatus.SKIPPED: EXIT_GOOD, RunStatus.PARTIAL: EXIT_PARTIAL}
+    return codes.get(run.status, EXIT_FAILED)
 
 
 # --- showing ----------------------------------------------------------------------------------------------------
 
-_COLOURS = {"good": "green", "partial": "yellow", "failed": "red", "interrupted": "yellow", "running": "bold"}
+_COLOURS = {
+    "good": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "interrupted": "yellow",
+    "running": "bold",
+    "skipped": "yellow",
+}
 
 
 def _show_overview(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:

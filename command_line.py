@@ -99,15 +99,29 @@ def configuration_path(arguments: argparse.Namespace) -> Path:
 def load(arguments: argparse.Namespace, *, warn: bool = True) -> Configuration:
     """The configuration that the command line asks for; its warnings go to standard error unless ``--quiet``.
 
-    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute.
-    Raises ConfigurationError.
+    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute. Containers that a dead run
+    has stopped are started again. Raises ConfigurationError.
     """
     from config import load_configuration
 
     configuration = load_configuration(configuration_path(arguments), os.environ, arguments.env_file)
     if warn:
         show_warnings(configuration, arguments)
+    _start_stopped_containers(configuration)
     return configuration
+
+
+def _start_stopped_containers(configuration: Configuration) -> None:
+    """Whatever a run that was killed has stopped runs again as soon as any command is started."""
+    try:
+        with os.scandir(configuration.state_directory / "stopped-containers") as found:
+            if not any(found):
+                return
+    except OSError:  # no run has ever stopped any, or this user may not know
+        return
+    from operations.start_again import start_what_dead_runs_stopped
+
+    start_what_dead_runs_stopped(configuration, complain, to_person=is_terminal(sys.stderr))
 
 
 def show_warnings(configuration: Configuration, arguments: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from operations.how_to_restore import how_to_restore
 from operations.layout import object_name
 from operations.observer import Observer
 from operations.spooled_copy import SpooledCopy
+from operations.stopped_containers import Standstill
 from operations.targets import TargetCopy, open_targets, require_one
 from sources.description import describe
 from sources.factory import open_source
@@ -52,12 +53,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run left behind. ``status`` is GOOD, PARTIAL (something could not be read) or FAILED (a target did)."""
+    """What a run left behind. ``status`` is GOOD, PARTIAL (something could not be read) or FAILED.
+
+    It is FAILED where a target failed, or a container could not be started again, which ``problems`` say.
+    """
 
     status: RunStatus
     archive: Archive
     copies: tuple[Copy, ...]
     notes: NoteList
+    problems: tuple[str, ...]
 
 
 def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observer) -> Outcome:
@@ -79,15 +84,15 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observe
         spooled = SpooledCopy.of_run(attempt.state_directory, backup.id, attempt.started, attempt.expected_size)
         with Distribution(copies, spooled, attempt.workplace, observer.upload) as distribution:
             with closing(IndexWriter(spool)) as index:
-                archive = distribution.send(
-                    _packed(attempt, source, contents, index, observer), lambda keys: keys.archive
-                )
+                with Standstill(backup, attempt.state_directory) as standstill:
+                    packed = standstill.around(_packed(attempt, source, contents, index, observer))
+                    archive = distribution.send(packed, lambda keys: keys.archive)
                 index_part = distribution.send(index.chunks(), lambda keys: keys.index)
             manifest = _manifest(
                 attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
             )
             distribution.finish(manifest, how_to_restore(backup))
-    return _outcome(manifest, copies)
+    return _outcome(manifest, copies, standstill.problems)
 
 
 class _Contents:
@@ -148,11 +153,13 @@ def _part(key: str, delivered: Delivered) -> FilePart:
     return FilePart(object_name(key), delivered.size, delivered.sha256)
 
 
-def _outcome(manifest: Manifest, copies: list[TargetCopy]) -> Outcome:
+def _outcome(manifest: Manifest, copies: list[TargetCopy], problems: list[str]) -> Outcome:
     archive, content = manifest.archive, manifest.content
+    is_whole = not problems and all(copy.error is None for copy in copies)
     return Outcome(
-        status=manifest.status if all(copy.error is None for copy in copies) else RunStatus.FAILED,
+        status=manifest.status if is_whole else RunStatus.FAILED,
         archive=Archive(archive.name, manifest.started, archive.size, archive.sha256, content.files, content.size),
         copies=tuple(copy.outcome(manifest.status, archive.size) for copy in copies),
         notes=manifest.notes,
+        problems=tuple(problems),
     )

@@ -26,8 +26,8 @@ class Distribution:
     def __init__(
         self, copies: Sequence[TargetCopy], spooled: SpooledCopy, workplace: Workplace, on_upload: OnUpload
     ) -> None:
-        self._streaming = [copy for copy in copies if not copy.needs_size_first]
-        self._waiting = [copy for copy in copies if copy.needs_size_first]
+        self._streaming = [copy for copy in copies if not copy.takes_from_spool]
+        self._waiting = [copy for copy in copies if copy.takes_from_spool]
         self._spooled = spooled
         self._workplace = workplace
         self._on_upload = on_upload

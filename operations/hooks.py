@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from errors import HostError, ProgramError
+from errors import HostError, ProgramError, TimedOutRun
 from hosts.command import Command
 from hosts.factory import command_host
 from hosts.outcome import OutputTail
+from interruption import time_limit
 from model import Backup, Run, RunStatus
 from utils import redact
 
@@ -22,7 +23,7 @@ _LONGEST_ERROR = 16 << 10
 class RunHooks:
     """Those of one run. What they write to their standard output goes to its log, as far as that is short.
 
-    A signal ends the program that runs at that moment, and passes.
+    A signal ends the program that runs at that moment, and passes; the backup's TIMEOUT holds for each of them too.
     """
 
     def __init__(self, backup: Backup, log: logging.Logger) -> None:
@@ -50,12 +51,14 @@ class RunHooks:
             try:
                 self._run("AFTER", self._backup.hooks.after, {"HOLDFAST_STATUS": run.status.value})
             except HostError as error:
+                self._log.error("AFTER failed. %s", error)
                 run = _with_failed_after(run, error)
         if run.status is RunStatus.FAILED:
             what = {"HOLDFAST_STATUS": run.status.value, "HOLDFAST_ERROR": _as_variable(run.message)}
             try:
                 self._run("ON_FAILURE", self._backup.hooks.on_failure, what)
             except HostError as error:
+                self._log.error("ON_FAILURE failed too. %s", error)
                 run = _with_message(run, f"ON_FAILURE failed too. {error}")
         return run
 
@@ -67,16 +70,14 @@ class RunHooks:
         said = OutputTail()
         with closing(command_host(self._backup.ssh, self._backup.docker)) as host:
             try:
-                with host.start(command) as running:
+                with time_limit(self._backup.timeout), host.start(command) as running:
                     for chunk in running.chunks():
                         said.add(chunk)
-            except HostError as error:
-                self._log.warning("%s: %s", name, error)
-                raise
+            except TimedOutRun as error:
+                raise HostError(f"The program {command} on {host.name} was ended: {error}") from error
             finally:
                 if text := said.text():
                     self._log.info("%s said:\n%s", name, text)
-        self._log.info("%s ended well", name)
 
 
 def _with_failed_after(run: Run, error: HostError) -> Run:

@@ -63,7 +63,7 @@ def _upload(
         except StorageError as error:
             copy.error = error
             continue
-        if copy.needs_size_first:
+        if copy.takes_from_spool:
             unfinished.append(copy)
         else:
             copy.error = HoldfastError("The run ended before this copy was finished.")

@@ -15,6 +15,7 @@ from errors import HoldfastError, InterruptedRun, TimedOutRun
 from interruption import time_limit
 from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
 from operations.backup import Attempt, Outcome, back_up
+from operations.hooks import RunHooks
 from operations.locks import lock_backup
 from operations.observer import Observer
 from operations.resume import resume_uploads
@@ -25,6 +26,7 @@ from utils import format_count, format_duration, format_size, make_private_direc
 
 _NAMED_PATHS = 5
 _RECENT_RUNS = 50
+_INTERRUPTED = "It was interrupted. "
 
 # Before the second try, the third, and so on: what a reboot or a short outage needs, doubled each time.
 FIRST_WAIT_SECONDS = 60.0
@@ -49,7 +51,7 @@ def run_backup(
     with lock_backup(configuration.state_directory, backup.id):
         run = _run_once(configuration, backup, catalog, slot, observer, is_retry=False)
         for retry in range(backup.retries):
-            if run is None or run.status is not RunStatus.FAILED:
+            if run is None or not _is_worth_another_try(run):
                 break
             time.sleep(min(FIRST_WAIT_SECONDS * 2**retry, _LONGEST_WAIT_SECONDS))
             run = _run_once(configuration, backup, catalog, slot, observer, is_retry=True)
@@ -97,6 +99,12 @@ def _run_once(
         return _recorded(run, attempt, catalog, log, observer)
 
 
+def _is_worth_another_try(run: Run) -> bool:
+    """Where every copy is whole, what failed came after them: another try would only make them once more."""
+    has_all_copies = bool(run.copies) and all(copy.error is None for copy in run.copies)
+    return run.status is RunStatus.FAILED and not has_all_copies
+
+
 def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
     """Whether this scheduled time had its run, or has it now: neither a clock that was set back nor a second interval
     of the same time may make another."""
@@ -104,39 +112,63 @@ def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
 
 
 def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger, observer: Observer) -> Run:
-    """Back up, and record how it ended, whatever happens."""
+    """Back up with the hooks around it, and record how it ended, whatever happens."""
     log.info("%s begins", run.backup_id)
+    hooks = RunHooks(attempt.backup, log)
+    error: BaseException | None = None
     try:
         catalog.begin_run(run)
-        _make_spool(attempt.state_directory / "spool")
-        with time_limit(attempt.backup.timeout):
-            outcome = back_up(attempt, lambda note: _log_note(log, note), observer)
-    except TimedOutRun as error:
-        message = f"{error} {_after_interruption(attempt)}"
-        log.error("%s", message)  # noqa: TRY400 - it is no fault of the program's
-        run = _ended(run, RunStatus.FAILED, message)
-    except (InterruptedRun, KeyboardInterrupt) as error:
-        what_now = _after_interruption(attempt)
-        log.warning("it was interrupted. %s", what_now)
-        catalog.finish_run(_ended(run, RunStatus.INTERRUPTED, f"It was interrupted. {what_now}"))
-        if isinstance(error, InterruptedRun):
-            raise InterruptedRun(f"{error} {what_now}", error.exit_code) from error
-        raise
-    except HoldfastError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message is whole; a traceback would hide it
-        run = _ended(run, RunStatus.FAILED, str(error))
-    except BaseException as error:
-        log.exception("it met an error that it does not know")
-        catalog.finish_run(_ended(run, RunStatus.FAILED, f"{type(error).__name__}: {error}"))
-        raise
-    else:
-        run = _ended(run, outcome.status, _message(outcome))
-        run = replace(run, archive=outcome.archive, copies=outcome.copies)
-        log.log(
-            logging.INFO if run.status is RunStatus.GOOD else logging.WARNING, "%s: %s", run.status.value, summary(run)
-        )
+        run = _tried(run, attempt, hooks, log, observer)
+    except BaseException as raised:
+        error = raised
+        run = _ended_by(raised, run, attempt, log)
+    try:
+        run = hooks.after(run)
+    except (InterruptedRun, KeyboardInterrupt) as raised:
+        error = raised
+        message = f"{run.message}\nThe program that runs after it was interrupted.".lstrip()
+        run = _ended(run, RunStatus.INTERRUPTED, message)
     catalog.finish_run(run)
+    if isinstance(error, InterruptedRun) and not isinstance(error, TimedOutRun):
+        raise InterruptedRun(f"{error} {run.message.removeprefix(_INTERRUPTED)}", error.exit_code) from error
+    if error is not None and not isinstance(error, HoldfastError | TimedOutRun):
+        raise error
     return run
+
+
+def _tried(run: Run, attempt: Attempt, hooks: RunHooks, log: logging.Logger, observer: Observer) -> Run:
+    """How it ended, where no error ended it."""
+    why_skipped = hooks.before()
+    if why_skipped is not None:
+        log.info("%s", why_skipped)
+        return _ended(run, RunStatus.SKIPPED, why_skipped)
+    _make_spool(attempt.state_directory / "spool")
+    with time_limit(attempt.backup.timeout):
+        outcome = back_up(attempt, lambda note: _log_note(log, note), observer)
+    run = _ended(run, outcome.status, _message(outcome))
+    run = replace(run, archive=outcome.archive, copies=outcome.copies)
+    level = logging.INFO if run.status is RunStatus.GOOD else logging.WARNING
+    log.log(level, "%s: %s", run.status.value, summary(run))
+    for problem in outcome.problems:
+        log.error("%s", problem)
+    return run
+
+
+def _ended_by(error: BaseException, run: Run, attempt: Attempt, log: logging.Logger) -> Run:
+    """The run that an error ended; what was noted on that belongs to the message."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    if isinstance(error, InterruptedRun | KeyboardInterrupt):
+        is_over = isinstance(error, TimedOutRun)
+        beginning = f"{error} " if is_over else _INTERRUPTED
+        message = "\n".join([beginning + _after_interruption(attempt), *notes])
+        log.log(logging.ERROR if is_over else logging.WARNING, "%s", message)
+        return _ended(run, RunStatus.FAILED if is_over else RunStatus.INTERRUPTED, message)
+    if isinstance(error, HoldfastError):
+        message = "\n".join([str(error), *notes])
+        log.error("%s", message)
+        return _ended(run, RunStatus.FAILED, message)
+    log.error("it met an error that it does not know", exc_info=error)
+    return _ended(run, RunStatus.FAILED, "\n".join([f"{type(error).__name__}: {error}", *notes]))
 
 
 def _start_time(recent: Iterable[Run]) -> datetime:
@@ -189,6 +221,7 @@ def _message(outcome: Outcome) -> str:
         lines += [f"  {note['path']} ({note['reason']})" for note in unreadable[:_NAMED_PATHS]]
         if count > _NAMED_PATHS:
             lines.append("  … and others: the log and the manifest name them")
+    lines += outcome.problems
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +26,8 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 class Standstill:
     """A context manager: whatever happens, the containers have been started again when it is left.
 
-    Where one could not be, ``problems`` says which, and what to type; nothing is raised then, as the archive is good
-    all the same.
+    Where one could not be, ``problems`` says which, and what to type; an error on its way gets that as notes (PEP 678).
+    Nothing is raised for it, as the archive is good all the same.
     """
 
     def __init__(self, backup: Backup, state_directory: Path) -> None:
@@ -60,15 +61,30 @@ class Standstill:
             self.problems = start_again(self._record, self._backup.ssh).problems
             self._record = None
 
+    def around(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks. The containers are stopped before the first is asked for, and run again after the last.
+
+        Raises as :meth:`begin` does.
+        """
+        try:
+            self.begin()
+            yield from chunks
+        finally:
+            self.end()
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:
             self.end()
         except BaseException:  # a signal, after which the others are ignored
             self.end()
             raise
+        finally:
+            if error is not None:
+                for problem in self.problems:
+                    error.add_note(problem)
 
 
 @dataclass(slots=True)
@@ -89,7 +105,7 @@ def start_again(record: StoppedRecord, ssh: SshHost | None) -> StartedAgain:
     try:
         if record.asked:
             with closing(containers_of(ssh, record.docker_host)) as containers:
-                for container in reversed(record.asked):
+                for container in record.asked:
                     _start_one(container, record, containers, result)
     except HostError as error:
         result.problems.append(not_started(record, record.asked, str(error)))
@@ -111,7 +127,7 @@ def not_started(record: StoppedRecord, containers: list[StoppedContainer], reaso
 
 def words(containers: list[StoppedContainer]) -> str:
     """The beginning of a sentence: ``The containers shop-db and shop-web were``."""
-    *others, last = (container.name for container in reversed(containers))
+    *others, last = (container.name for container in containers)
     return f"The containers {', '.join(others)} and {last} were" if others else f"The container {last} was"
 
 

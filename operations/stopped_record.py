@@ -61,8 +61,8 @@ class StoppedRecord:
 
     @property
     def asked(self) -> list[StoppedContainer]:
-        """Those that have stopped, or will: the only ones to be started again."""
-        return [container for container in self.containers if container.stop_asked is not None]
+        """Those that have stopped, or will: the only ones to be started again, in the order in which they are."""
+        return [container for container in reversed(self.containers) if container.stop_asked is not None]
 
     @property
     def place(self) -> str:
@@ -72,7 +72,7 @@ class StoppedRecord:
     def command_to_start(self, containers: list[StoppedContainer]) -> str:
         """What a person can type there."""
         at = ["--host", self.docker_host] if self.docker_host else []
-        return shlex.join(["docker", *at, "start", *(container.name for container in reversed(containers))])
+        return shlex.join(["docker", *at, "start", *(container.name for container in containers)])
 
     def save(self) -> None:
         """Make it durable. Raises HoldfastError."""

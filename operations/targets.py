@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
-from model import Backup, Copy, RunStatus, StorageDefinition, Target
+from model import Backup, Copy, RunStatus, StorageDefinition, StorageType, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
 from operations.spooled_copy import SpooledCopy
 from storages.bandwidth import Bandwidth
@@ -25,7 +25,8 @@ class TargetCopy:
     ``is_kept_waiting`` is set by whoever leaves a copy in the spool, so that its upload goes on later.
     """
 
-    def __init__(self, target: Target, backup_id: str, started: datetime) -> None:
+    def __init__(self, target: Target, backup_id: str, started: datetime, *, is_awaited: bool = False) -> None:
+        """``is_awaited`` says that containers stand still until the whole archive has been taken."""
         self.target = target
         self.keys = copy_keys(target.path, backup_id, started)
         self.error: HoldfastError | None = None
@@ -34,6 +35,7 @@ class TargetCopy:
         self._backup_id = backup_id
         self._storage: Storage | None = None
         self._finished = False
+        self._is_awaited = is_awaited
 
     def open(self, workplace: Workplace, run_bandwidth: Bandwidth | None) -> None:
         """Open the storage. A failure is kept in ``error``."""
@@ -63,9 +65,14 @@ class TargetCopy:
         return self._storage
 
     @property
-    def needs_size_first(self) -> bool:
-        """Whether it takes the archive only when its size is known: from the spool."""
-        return self._storage is not None and self._storage.needs_size_first
+    def takes_from_spool(self) -> bool:
+        """Whether the archive waits on this machine until it is whole: where the storage needs to know its size first,
+        or is elsewhere and would let those wait who stand still."""
+        if self._storage is None:
+            return False
+        return self._storage.needs_size_first or (
+            self._is_awaited and self.target.storage.type is not StorageType.LOCAL
+        )
 
     def is_there(self) -> bool:
         """Whether an earlier process finished this copy: its manifest is there. Raises StorageError."""
@@ -148,7 +155,8 @@ class _WatchedContent(KnownContent):
 
 def open_targets(backup: Backup, started: datetime, workplace: Workplace) -> list[TargetCopy]:
     """A copy in the making for each target of the backup, with its storage open."""
-    copies = [TargetCopy(target, backup.id, started) for target in backup.targets]
+    is_awaited = backup.stopped_containers is not None
+    copies = [TargetCopy(target, backup.id, started, is_awaited=is_awaited) for target in backup.targets]
     run_bandwidth = _bandwidth(backup.bandwidth)
     for copy in copies:
         copy.open(workplace, run_bandwidth)

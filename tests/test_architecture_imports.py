@@ -29,12 +29,17 @@ MAY_IMPORT = {
     "storages": {*COMMON, "ssh"},
     "catalog": COMMON,
     "operations": {*COMMON, "sources", "hosts", "archives", "storages", "catalog", "schedules", "interruption"},
-    "command_line": {*COMMON, "config"},
+    "command_line": {*COMMON, "config", "operations"},
     "interruption": {"errors", "utils"},
     "progress": {*COMMON, "command_line"},
     "main": COMMAND,
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
-    "restore": {*COMMAND, "archives", "restore_common", "restore_command"},  # archives: annotations of what `show` prints
+    "restore": {
+        *COMMAND,
+        "archives",
+        "restore_common",
+        "restore_command",
+    },  # archives: annotations of what `show` prints
     "restore_command": {*COMMAND, "restore_common"},
     "restore_common": COMMAND,
 }

@@ -89,7 +89,7 @@ def test_each_signal_has_its_exit_code(holdfast: Holdfast, tmp_path: Path, numbe
     last = last_run(holdfast)
     assert (last["status"], last["message"], last["copies"]) == ("interrupted", f"It was interrupted. {REMOVED}", [])
     log = max((holdfast.state / "logs" / BACKUP_ID).iterdir())
-    assert "it was interrupted" in log.read_text()
+    assert "It was interrupted" in log.read_text()
 
 
 def test_a_second_signal_does_not_disturb_the_cleaning_up(holdfast: Holdfast, tmp_path: Path) -> None:
