@@ -96,7 +96,8 @@ def _publish(restored: Path, target: Path) -> None:
         os.link(restored, target)
         fsync_directory(target.parent)
         return
-    with closing(_opened_alone(restored)) as database, closing(_opened(str(target), "rw")) as existing:
+    # SQLite itself does not wait for a lock here, as no signal is obeyed meanwhile; the loop around it does.
+    with closing(_opened_alone(restored)) as database, closing(_opened(str(target), "rw", 0.0)) as existing:
         database.backup(existing, progress=_GivingUp())
 
 
@@ -111,11 +112,12 @@ class _GivingUp:
             raise sqlite3.OperationalError("database is locked")
 
 
-def _opened(path: str, mode: str = "ro") -> sqlite3.Connection:
+def _opened(path: str, mode: str = "ro", seconds_for_lock: float | None = None) -> sqlite3.Connection:
     # Python would otherwise make an empty database where there is no file.
     if not os.path.isfile(path):
         raise FileNotFoundError(2, "there is no such file", path)
-    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=SECONDS_FOR_LOCK)
+    timeout = SECONDS_FOR_LOCK if seconds_for_lock is None else seconds_for_lock
+    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=timeout)
 
 
 def _opened_alone(path: Path) -> sqlite3.Connection:
