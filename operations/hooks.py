@@ -76,8 +76,8 @@ class RunHooks:
             except TimedOutRun as error:
                 raise HostError(f"The program {command} on {host.name} was ended: {error}") from error
             finally:
-                if text := said.text():
-                    self._log.info("%s said:\n%s", name, text)
+                for line in filter(None, said.text().split("\n")):
+                    self._log.info("%s said: %s", name, line)
 
 
 def _with_failed_after(run: Run, error: HostError) -> Run:
