@@ -205,15 +205,51 @@ class Compression:
     level: int = 1
 
 
+class Period(enum.StrEnum):
+    """A part of the calendar. Weeks are those of ISO 8601: they begin on Monday."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarSpan:
+    """A length of time as people say it: a month is as long as the calendar has it, a day may have 23 hours."""
+
+    years: int = 0
+    months: int = 0
+    days: int = 0
+    hours: int = 0
+
+    def __str__(self) -> str:
+        numbers = ((self.years, "y"), (self.months, "m"), (self.days, "d"), (self.hours, "h"))
+        return "".join(f"{number}{unit}" for number, unit in numbers if number)
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Which copies stay. ``None`` means that this rule was not given."""
+    """Which copies stay. ``None`` means that this rule was not given.
+
+    ``min_count`` is no rule by itself: it is how many good copies stay at least, whatever the others say.
+    """
 
     last: int | None = None
+    hourly: int | None = None
     daily: int | None = None
     weekly: int | None = None
     monthly: int | None = None
     yearly: int | None = None
+    within: CalendarSpan | None = None
+    min_count: int | None = None
+
+    @property
+    def removes_nothing(self) -> bool:
+        """Whether no rule says which copies are enough, so that all stay."""
+        counts = (self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly)
+        return self.within is None and all(count is None for count in counts)
 
 
 @dataclass(frozen=True, slots=True)

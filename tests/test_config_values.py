@@ -170,7 +170,7 @@ def test_compression(written: str, meant: Compression, tmp_path: Path) -> None:
 
 def test_keep_is_taken_and_said_not_to_remove_anything(tmp_path: Path) -> None:
     configuration = load(tmp_path, file_backup(KEEP="{LAST: 3, DAILY: 7, WEEKLY: 4, MONTHLY: 12, YEARLY: 2}"))
-    assert configuration.backups[0].keep == Keep(3, 7, 4, 12, 2)
+    assert configuration.backups[0].keep == Keep(last=3, daily=7, weekly=4, monthly=12, yearly=2)
     assert warnings_of(configuration) == [
         "8:19: KEEP is checked, but this version does not prune yet: nothing is removed."
     ]
