@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from archives.blocks import codec_for
 from archives.entry import Entry
+from archives.memory import keep_freed_memory
 from archives.packing import PackedBatch, pack_batch
 from errors import ArchiveError
 from model import Compression, CompressionMethod, HeldContent, Member, SeekableContent, StreamContent
@@ -132,6 +133,7 @@ class _Worker:
                 end = position + len(content.data)
                 self._memory[position:end] = content.data
                 content, position = (position, end), end
+                member.content = None  # it would stay in memory twice until the batch comes back
             described.append(_described(member, content))
         return described
 
@@ -150,6 +152,7 @@ class _Worker:
 
 def work(descriptor: int, method: str, level: int) -> None:
     """What a worker process does until its standard input ends."""
+    keep_freed_memory()
     codec = codec_for(Compression(CompressionMethod(method), level))
     memory = mmap.mmap(descriptor, 0)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer

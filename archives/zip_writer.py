@@ -20,6 +20,7 @@ import zstandard
 from archives import zip_format
 from archives.blocks import BLOCK_SIZE, codec_for, combine_crc32
 from archives.entry import Entry
+from archives.memory import keep_freed_memory
 from archives.pack_processes import PackProcesses, can_be_sent
 from archives.packing import PackedBatch, PackedBlock, pack_batch, pack_data_block, pack_file_block
 from model import Compression, Member, Note, NoteKind, OnProgress, OpenContent, SeekableContent, StreamContent
@@ -77,6 +78,7 @@ class ZipWriter:
 
     def chunks(self) -> Generator[bytes, None, None]:
         """The archive, from its first byte to its last, in pieces of up to 1 MiB or so."""
+        keep_freed_memory()
         workers = os.cpu_count() or 1
         executor = ThreadPoolExecutor(workers, thread_name_prefix="pack")
         try:
