@@ -1,4 +1,6 @@
-"""A copy that waits on this machine's disk for the targets that take a file only when its size is known.
+"""A copy that waits on this machine's disk for the targets that take it only when it is whole.
+
+They are those that need to know its size first and, where containers stand still, all that are elsewhere.
 
 It is laid out as on a target, below ``state/spool``. Its manifest is written last: with it the copy is whole, and an
 upload that a kill or a reboot ends is taken up again by the next run of the backup, without reading the source again.

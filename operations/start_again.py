@@ -15,6 +15,10 @@ from operations.stopped_record import StoppedRecord, read_record, ssh_words, sto
 # Cron starts a command each minute, and each is one more mail.
 _SECONDS_BETWEEN_COMPLAINTS = 3600.0
 
+# After a reboot cron may be there before this machine's Docker is.
+SECONDS_FOR_DOCKER_TO_COME = 60.0
+_SECONDS_BETWEEN_TRIES = 1.0
+
 
 def start_what_dead_runs_stopped(configuration: Configuration, say: Callable[[str], None], *, to_person: bool) -> None:
     """Start them, and say so. What cannot be started is said too, but to cron once an hour only.
@@ -40,6 +44,11 @@ def _put_right(record: StoppedRecord, state: Path, configuration: Configuration,
             if found is None:
                 return []
             messages, problems = _started(found, configuration)
+            deadline = time.monotonic() + SECONDS_FOR_DOCKER_TO_COME
+            while problems and found.ssh is None and not to_person and time.monotonic() < deadline:
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+                started, problems = _started(found, configuration)
+                messages += started
             if problems and (to_person or found.told < time.time() - _SECONDS_BETWEEN_COMPLAINTS):
                 messages += problems
                 found.told = time.time()

@@ -191,16 +191,15 @@ def _check_free_space(path: Path, wanted: int) -> None:
     if free < wanted + _RESERVE:
         raise StorageFullError(
             f"The upload needs {format_size(max(wanted, 1))} more of the disk that holds {path.parent}, which has "
-            f"{format_size(free)} left: the service takes a file only when its size is known, so the archive waits "
-            f"there until it is whole. Make room, or let STATE_DIR name a folder on a larger disk."
+            f"{format_size(free)} left: the archive waits there until it is whole, and is uploaded then. "
+            "Make room, or let STATE_DIR name a folder on a larger disk."
         )
 
 
 def _refused(path: Path, error: OSError) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFullError(
-            f"The disk that holds {path.parent} is full. The archive waits there until it is whole, because "
-            "the service takes a file only when its size is known. Make room, or let STATE_DIR name a folder on a "
-            "larger disk."
+            f"The disk that holds {path.parent} is full. The archive waits there until it is whole, and is uploaded "
+            "then. Make room, or let STATE_DIR name a folder on a larger disk."
         )
     return StorageError(f"The file {path} cannot be used: {error.strerror}. Check STATE_DIR.")

@@ -18,6 +18,7 @@ from errors import HoldfastError, HostError, InterruptedRun
 from hosts.docker_api import DockerApi
 from interruption import end_cleanly_on_signals
 from model import Backup, Configuration, DockerContainer, FileSource, Secret, SshHost, StoppedContainers
+from operations import start_again
 from operations.locks import lock_backup
 from operations.start_again import start_what_dead_runs_stopped
 from operations.stopped_containers import Standstill
@@ -420,7 +421,23 @@ def test_a_server_that_the_configuration_no_longer_knows(sshd: Sshd, dockerd: Do
     site.remove()
 
 
-def test_cron_is_told_of_a_failure_once_an_hour(site: Site, tmp_path: Path) -> None:
+def test_cron_may_be_there_before_docker_is(site: Site, tmp_path: Path) -> None:
+    """As after a reboot."""
+    name = site.run()
+    site.die(name)
+    late = tmp_path / "late"
+    (path,) = site.records()
+    path.write_text(path.read_text().replace(site.dockerd.url, f"unix://{late}"))
+    assert len(site.put_right(to_person=True)) == 1, "a person does not wait"
+    timer = threading.Timer(1.5, late.symlink_to, [site.dockerd.socket])
+    timer.start()
+    assert len(site.put_right(to_person=False)) == 1
+    timer.join()
+    assert site.stands(name) == [False]
+
+
+def test_cron_is_told_of_a_failure_once_an_hour(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_again, "SECONDS_FOR_DOCKER_TO_COME", 0.0)
     name = site.run()
     site.die(name)
     (path,) = site.records()
