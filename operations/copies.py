@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archives.manifest import Manifest
 from errors import DamagedArchiveError, HoldfastError, UsageError
-from model import Backup, RunStatus, Target
+from model import Backup, RunStatus, StoredObject, Target
 from operations.layout import CopyKeys, copy_of_manifest, folder_key
 from operations.parallel import map_in_threads
+from operations.pins import Pin, read_pin
 from storages.factory import OpenStorages
 from storages.storage import Storage
 
@@ -26,7 +27,10 @@ _MANIFESTS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """One copy on one target. ``manifest`` is None, and ``error`` says why, where it cannot be read."""
+    """One copy on one target. ``manifest`` is None, and ``error`` says why, where it cannot be read.
+
+    ``damage`` says what of it is missing, or has another size than its manifest has: so much the listing tells.
+    """
 
     backup_id: str
     target: Target
@@ -34,6 +38,8 @@ class StoredCopy:
     keys: CopyKeys
     manifest: Manifest | None
     error: str | None = None
+    damage: str | None = None
+    pin: Pin | None = None
 
     def read(self, offset: int, length: int) -> Iterator[bytes]:
         """Bytes of the archive. Raises StorageError."""
@@ -60,7 +66,7 @@ def list_copies(backup: Backup, storage_name: str | None = None, storages: OpenS
         if storage_name is not None and target.storage.name != storage_name:
             continue
         try:
-            copies += _copies_on(target, backup.id, storages.open(target.storage))
+            copies += copies_on(target, backup.id, storages.open(target.storage))
         except HoldfastError as error:
             errors.append(f"{target}: {error}")
     copies.sort(key=lambda copy: copy.keys.timestamp, reverse=True)
@@ -130,16 +136,31 @@ def read_entries(copy: StoredCopy) -> Iterator[Entry]:
     return validated(read_index(chunks), with_blocks=True)
 
 
-def _copies_on(target: Target, backup_id: str, storage: Storage) -> list[StoredCopy]:
-    def copy_of(keys: CopyKeys) -> StoredCopy:
-        try:
-            return StoredCopy(backup_id, target, storage, keys, _read_manifest(storage, keys, backup_id))
-        except HoldfastError as problem:
-            return StoredCopy(backup_id, target, storage, keys, None, str(problem))
+def copies_on(target: Target, backup_id: str, storage: Storage) -> list[StoredCopy]:
+    """The copies of a backup on one target, oldest first. Raises StorageError where they cannot be listed."""
+    present = {stored.key: stored for stored in storage.list(folder_key(target.path, backup_id))}
 
-    folder = storage.list(folder_key(target.path, backup_id))
-    listed = [copy_of_manifest(stored.key, target.path, backup_id) for stored in folder]
+    def copy_of(keys: CopyKeys) -> StoredCopy:
+        pin = read_pin(storage, keys) if keys.pin in present else None
+        try:
+            manifest = _read_manifest(storage, keys, backup_id)
+        except HoldfastError as problem:
+            return StoredCopy(backup_id, target, storage, keys, None, error=str(problem), pin=pin)
+        damage = _damage(manifest, keys, present)
+        return StoredCopy(backup_id, target, storage, keys, manifest, damage=damage, pin=pin)
+
+    listed = [copy_of_manifest(key, target.path, backup_id) for key in present]
     return list(map_in_threads(copy_of, [keys for keys in listed if keys is not None], _MANIFESTS_AT_ONCE))
+
+
+def _damage(manifest: Manifest, keys: CopyKeys, present: Mapping[str, StoredObject]) -> str | None:
+    for key, part in ((keys.archive, manifest.archive), (keys.index, manifest.index)):
+        stored = present.get(key)
+        if stored is None:
+            return f"{part.name} is missing"
+        if stored.size != part.size:
+            return f"{part.name} has {stored.size:,} bytes where {part.size:,} were stored"
+    return None
 
 
 def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str) -> Manifest:

@@ -6,6 +6,8 @@
     <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.index.zst
     <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.manifest.json
     <PATH>/<project>/<backup>/HOW-TO-RESTORE.txt
+
+Beside a copy may lie ``….pin.json``, which holds it, and while it is removed ``….removal.json``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ HOW_TO_RESTORE = "HOW-TO-RESTORE.txt"
 _ARCHIVE = ".zip"
 _INDEX = ".index.zst"
 _MANIFEST = ".manifest.json"
+_PIN = ".pin.json"
+_REMOVAL = ".removal.json"
 _TIMESTAMP = re.compile(r"-([0-9]{8}T[0-9]{6}Z)$")
 
 
@@ -43,6 +47,14 @@ class CopyKeys:
         return self.stem + _MANIFEST
 
     @property
+    def pin(self) -> str:
+        return self.stem + _PIN
+
+    @property
+    def removal(self) -> str:
+        return self.stem + _REMOVAL
+
+    @property
     def timestamp(self) -> str:
         """``20261120T030000Z``: the copy's name for people."""
         found = _TIMESTAMP.search(self.stem)
@@ -62,7 +74,16 @@ def copy_keys(target_path: str, backup_id: str, started: datetime) -> CopyKeys:
 
 def copy_of_manifest(key: str, target_path: str, backup_id: str) -> CopyKeys | None:
     """The copy that a key belongs to, where it is the manifest of this backup; None for anybody else's file."""
-    stem = key.removesuffix(_MANIFEST)
+    return _copy_of(key, _MANIFEST, target_path, backup_id)
+
+
+def copy_of_removal(key: str, target_path: str, backup_id: str) -> CopyKeys | None:
+    """The same for the object that says that a copy is being removed."""
+    return _copy_of(key, _REMOVAL, target_path, backup_id)
+
+
+def _copy_of(key: str, ending: str, target_path: str, backup_id: str) -> CopyKeys | None:
+    stem = key.removesuffix(ending)
     start = folder_key(target_path, backup_id) + backup_id.replace("/", "-")
     if stem == key or not stem.startswith(start) or not _TIMESTAMP.fullmatch(stem[len(start) :]):
         return None

@@ -67,14 +67,13 @@ class _Judgement:
         self._now = now
         self._zone = zone
         self._made = made
-        self._reasons: list[list[str]] = [[] for _ in self._copies]
+        self._reasons: list[list[str]] = []
         newest_first = sorted(range(len(self._copies)), key=lambda place: self._copies[place].started, reverse=True)
         self._sound = [place for place in newest_first if self._is_sound(self._copies[place])]
         self._good = [place for place in self._sound if self._copies[place].status is RunStatus.GOOD]
 
     def decisions(self) -> list[Decision]:
-        for copy, reasons in zip(self._copies, self._reasons, strict=True):
-            reasons += self._reasons_of_its_own(copy)
+        self._reasons = [self._reasons_of_its_own(copy) for copy in self._copies]
         why_all_stay = self._why_all_stay()
         if why_all_stay is None:
             self._apply_words()

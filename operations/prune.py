@@ -1,0 +1,159 @@
+"""Removing the copies of a backup that KEEP lets go, from one target.
+
+A copy is removed in this order: a note beside it that it is being removed, its manifest (from now on it is no copy any
+more, and no list has it), its archive and index, the note. Whatever ends this in between, no copy is listed that is not
+whole, and whoever prunes or backs up next finds the note and finishes. Where the manifest is still there, the note
+means nothing: it is decided anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+from errors import HoldfastError, ObjectExistsError, StorageError, StorageUnavailableError
+from model import Keep, Target
+from operations.copies import StoredCopy, copies_on
+from operations.layout import CopyKeys, copy_of_removal, folder_key
+from operations.pins import read_pin
+from operations.retention import Candidate, Decision, decide
+from storages.storage import Storage
+from utils import format_timestamp, parse_timestamp
+
+FORMAT = "holdfast-removal"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCopy:
+    """A copy, and what retention says of it."""
+
+    copy: StoredCopy
+    decision: Decision
+
+
+@dataclass(slots=True)
+class PruneReport:
+    """What was decided about each copy on a target, newest first, which were removed, and what could not be done."""
+
+    target: Target
+    judged: list[JudgedCopy] = field(default_factory=list)
+    removed: list[JudgedCopy] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        stay = len(self.judged) - len(self.removed)
+        copies = "1 copy" if len(self.removed) == 1 else f"{len(self.removed):,} copies"
+        return f"{self.target}: {copies} removed, {stay:,} stay"
+
+
+def judge(
+    copies: Iterable[StoredCopy], keep: Keep, now: datetime, zone: tzinfo, made: datetime | None = None
+) -> list[JudgedCopy]:
+    """What retention says of the copies on one target, newest first. Nothing is done. See ``retention.decide``."""
+    newest_first = sorted(copies, key=lambda copy: copy.keys.timestamp, reverse=True)
+    whole_second = parse_timestamp(format_timestamp(made)) if made is not None else None
+    decisions = decide([_candidate(copy) for copy in newest_first], keep, now, zone, whole_second)
+    return [JudgedCopy(copy, decision) for copy, decision in zip(newest_first, decisions, strict=True)]
+
+
+def prune(
+    backup_id: str,
+    target: Target,
+    storage: Storage,
+    keep: Keep,
+    now: datetime,
+    zone: tzinfo,
+    made: datetime | None = None,
+) -> PruneReport:
+    """Remove what goes, the oldest first, after what earlier prunings left. What fails is in the report, not raised.
+
+    ``made`` is when the good run began whose copy lets others go; None where a person asks. The caller holds the
+    backup's lock.
+    """
+    report = PruneReport(target)
+    try:
+        present = [stored.key for stored in storage.list(folder_key(target.path, backup_id))]
+        report.problems += finish_removals(backup_id, target, storage, present)
+        report.judged = judge(copies_on(target, backup_id, storage), keep, now, zone, made)
+        for judged in reversed(report.judged):
+            if not judged.decision.stays:
+                _remove_judged(judged, now, report)
+    except HoldfastError as error:
+        report.problems.append(f"{target}: {error}")
+    return report
+
+
+def finish_removals(backup_id: str, target: Target, storage: Storage, present: Iterable[str]) -> list[str]:
+    """Finish what a killed pruning left among these keys of the backup's folder, and say what could not be.
+
+    Raises StorageUnavailableError. The caller holds the backup's lock.
+    """
+    keys_there = set(present)
+    problems = []
+    for key in sorted(keys_there):
+        keys = copy_of_removal(key, target.path, backup_id)
+        if keys is None:
+            continue
+        try:
+            if keys.manifest not in keys_there:
+                _remove_content(storage, keys)
+            storage.delete(keys.removal)
+        except StorageUnavailableError:
+            raise
+        except StorageError as error:
+            problems.append(f"{target}: what is left of {keys.stem} could not be removed: {error}")
+    return problems
+
+
+def _candidate(copy: StoredCopy) -> Candidate:
+    return Candidate(
+        started=parse_timestamp(copy.keys.timestamp),
+        status=copy.manifest.status if copy.manifest is not None else None,
+        problem=copy.error or copy.damage,
+        pin=copy.pin.reason if copy.pin is not None else None,
+    )
+
+
+def _remove_judged(judged: JudgedCopy, now: datetime, report: PruneReport) -> None:
+    """Raises StorageUnavailableError: where nobody answers, the other copies need not be tried."""
+    try:
+        if _remove(judged, now):
+            report.removed.append(judged)
+    except StorageUnavailableError:
+        raise
+    except StorageError as error:
+        report.problems.append(f"{judged.copy} could not be removed: {error}")
+
+
+def _remove(judged: JudgedCopy, now: datetime) -> bool:
+    """Whether it was removed: not where it was pinned since it was listed."""
+    storage, keys = judged.copy.storage, judged.copy.keys
+    with suppress(ObjectExistsError):
+        storage.put(keys.removal, [_note(judged, now)])
+    if read_pin(storage, keys) is not None:
+        storage.delete(keys.removal)
+        return False
+    storage.delete(keys.manifest)
+    _remove_content(storage, keys)
+    storage.delete(keys.removal)
+    return True
+
+
+def _remove_content(storage: Storage, keys: CopyKeys) -> None:
+    storage.delete(keys.archive)
+    storage.delete(keys.index)
+
+
+def _note(judged: JudgedCopy, now: datetime) -> bytes:
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "when": now.isoformat(),
+        "reasons": judged.decision.reasons,
+    }
+    return (json.dumps(document, indent=2) + "\n").encode()
