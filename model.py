@@ -352,24 +352,12 @@ class SeekableContent:
 
 
 class HeldContent(SeekableContent):
-    """What is in memory already."""
+    """What is in memory already: of a member that is small enough to be packed at once."""
 
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-
-    def open(self, length: int) -> HeldContent:  # noqa: ARG002
-        return self
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        return self.data[offset : offset + length]
-
-    def is_hole(self, offset: int, length: int) -> bool:  # noqa: ARG002
-        return False
-
-    def close(self) -> str | None:
-        return None
 
     def read(self, length: int) -> tuple[bytes, str | None]:
         return self.data[:length], None
