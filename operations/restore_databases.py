@@ -48,8 +48,8 @@ def opened_server(backup: Backup, contents: DatabasesInCopy, state_directory: Pa
         )
     if _relatives(source.engine) != _relatives(contents.engine):
         raise UsageError(
-            f"{contents.copy} holds databases of {contents.engine}, and {backup.id} is about {source.engine}. Name a "
-            "backup of the same engine with --on ID."
+            f"{contents.copy} holds databases of TYPE {printable(contents.engine.encode())}, and {backup.id} is of "
+            f"TYPE {source.engine}. Name a backup of the same engine with --on ID."
         )
     with closing(command_host(backup.ssh, backup.docker)) as host:
         yield open_database(source, host, lambda _: None, state_directory / "spool"), host.name

@@ -74,7 +74,7 @@ def _opened(tree: RemoteTree) -> Iterator[RemoteTree]:
         try:
             tree.close()
         except HostError:
-            left = f"What had come of it until then is left in {tree.ours} there: remove it."
+            left = f"What had come of it until then is left in {tree.what_is_left}: remove it."
             if isinstance(error, HoldfastError):
                 raise RestoreError(f"{error} {left}") from error
             if isinstance(error, InterruptedRun):

@@ -7,8 +7,10 @@ killed, leaves half a file under whatever name it was told.
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from errors import HostError, ProgramError, RestoreError
@@ -17,8 +19,9 @@ from sources.programs import output_of
 from sources.tar_program import ENVIRONMENT, PROBE, TarKind, new_infix, recognised
 from utils import printable
 
-# After tar's three answers, each with a NUL after it: the folder of ours, whether hard links can be made there, the
-# number of the user, whether the folder was made, and what killed restores have left. $2 is the folder.
+# After tar's three answers, each with a NUL after it: whether hard links can be made there, the number of the user,
+# whether the folder was made, and what killed restores have left. The arguments are the infix for the path of tar, the
+# folder, the name of one of ours in it, and `new` where the folder has to be empty.
 _PREPARE = (
     PROBE
     + """
@@ -26,7 +29,7 @@ shift
 found=$(for name in "$1"/.holdfast-restore.??????; do [ -d "$name" ] && echo "$name"; done)
 made=
 if [ -e "$1" ] || [ -h "$1" ]; then
-    if [ "$2" = new ]; then
+    if [ "$3" = new ]; then
         for name in "$1"/* "$1"/.[!.]* "$1"/..?*; do
             if [ ! -d "$1" ] || [ -e "$name" ] || [ -h "$name" ]; then printf 'occupied\\0%s\\0' "$found"; exit; fi
         done
@@ -36,11 +39,11 @@ else
     made=made
 fi
 umask 077
-ours=$(mktemp -d "$1/.holdfast-restore.XXXXXX") || exit
+mkdir "$1/$2" || exit
 links=
-: >"$ours/file" && ln "$ours/file" "$ours/link" 2>/dev/null && links=links
-rm -f "$ours/file" "$ours/link"
-printf '%s\\0%s\\0%s\\0%s\\0%s\\0' "${ours##*/}" "$links" "$(id -u)" "$made" "$found"
+: >"$1/$2/file" && ln "$1/$2/file" "$1/$2/link" 2>/dev/null && links=links
+rm -f "$1/$2/file" "$1/$2/link"
+printf '%s\\0%s\\0%s\\0%s\\0' "$links" "$(id -u)" "$made" "$found"
 """
 )
 
@@ -121,22 +124,21 @@ class RemoteTree:
         """Raises RestoreError where the folder is not empty, unless ``overwrite``."""
         self.host = host
         self._folder = folder
-        answer = output_of(
-            host,
-            Command(
-                ("sh", "-c", _PREPARE, "sh", new_infix(), folder, "overwrite" if overwrite else "new"), ENVIRONMENT
-            ),
-        )
-        tar, marked, said, *answers = answer.decode("utf-8", "surrogateescape").split("\0")
-        if answers[0] == "occupied":
-            raise RestoreError(self._occupied(answers[1]))
-        self.ours, links, user, self._made, self.leftovers = answers[:5]
-        self.has_hard_links, self.is_root = links == "links", user == "0"
+        self._made = ""
+        self.ours = f".holdfast-restore.{secrets.token_hex(3)}"
         self.refused_attributes: set[str] = set()
+        arguments = (new_infix(), folder, self.ours, "overwrite" if overwrite else "new")
         try:
+            answer = output_of(host, Command(("sh", "-c", _PREPARE, "sh", *arguments), ENVIRONMENT))
+            tar, marked, said, *answers = answer.decode("utf-8", "surrogateescape").split("\0")
+            if answers[0] == "occupied":
+                raise RestoreError(self._occupied(answers[1]))
+            links, user, self._made, self.leftovers = answers[:4]
+            self.has_hard_links, self.is_root = links == "links", user == "0"
             self.tar = recognised(tar, marked, said, host.name).kind
         except BaseException:
-            self.close()
+            with suppress(HostError):
+                self.close()
             raise
 
     @property
@@ -160,7 +162,7 @@ class RemoteTree:
         ``archive`` raises."""
         command = ("tar", "-x", "-f", "-", "-C", self._folder)
         options = _GNU_OPTIONS if self.is_gnu else _BUSYBOX_OPTIONS
-        full = Command(("sh", "-c", _UNPACK, "sh", *command, *options), ENVIRONMENT)
+        full = Command(("sh", "-c", _UNPACK, "sh", *command, *options), ENVIRONMENT, "tar")
         with self.host.start(full, feeds_input=True) as running:
             listener = _Listener(running)
             listener.start()
@@ -180,6 +182,11 @@ class RemoteTree:
         """Give files of ours their real names, on a file system without hard links. What lies there is replaced."""
         for some in _in_argument_lists(argument for pair in pairs for argument in (pair.ours, pair.real)):
             output_of(self.host, Command(("sh", "-c", _MOVE, "sh", self._folder, *map(_decoded, some))))
+
+    @property
+    def what_is_left(self) -> str:
+        """What there is of ours as long as :meth:`close` has not removed it, for messages."""
+        return f"{self._folder}/{self.ours} on {self.host.name}"
 
     def close(self) -> None:
         """Remove what is ours, and the folder where it was made for this and is empty."""
