@@ -1,4 +1,4 @@
-"""Runs the benchmarks and writes docs/benchmarks.md and docs/benchmarks-storages.md, each with its chart."""
+"""Runs the benchmarks and writes docs/benchmarks.md, benchmarks-storages.md and benchmarks-hosts.md, with charts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import archives, starts, storages
+from benchmarks import archives, hosts, starts, storages
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
+from benchmarks.shop_database import shop_database
 from benchmarks.targets import targets
 
 _HUGE_COPIES = 10
@@ -26,17 +27,16 @@ def main() -> None:
     parser.add_argument(
         "--long", action="store_true", help=f"also 20 GB in one file, and {_MANY:,} files (needs 60 GB of disk)"
     )
-    parser.add_argument("--only", choices=("archives", "storages"), help="one of the two pages (default: both)")
+    parser.add_argument("--only", choices=tuple(_PAGES), help="one of the pages (default: all)")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="holdfast-benchmark-"))
     try:
         corpora, work = folder / "corpora", folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        if arguments.only != "storages":
-            _archives(corpora, work, arguments)
-        if arguments.only != "archives":
-            _storages(corpora, work, arguments)
+        for name, page in _PAGES.items():
+            if arguments.only in (None, name):
+                page(corpora, work, arguments)
     finally:
         if arguments.folder is None:
             shutil.rmtree(folder)
@@ -73,6 +73,22 @@ def _storages(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
     write_report(
         "benchmarks-storages", "Benchmarks of the storages", pages, archives.REPOSITORY / "docs", storages.peers()
     )
+
+
+def _hosts(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
+    rounds = arguments.rounds
+    small, large = make_small(corpora), make_large(corpora)
+    with shop_database() as shop:
+        tables = {"database": hosts.database(shop, work, rounds)}
+    for corpus in (small, large):
+        tables[corpus.name] = hosts.files_over_ssh(corpus, work, rounds)
+    tables["docker"] = hosts.docker_exec(large, work, rounds)
+    pages = [hosts.reached(tables), *tables.values()]
+    title = "Benchmarks of databases and other hosts"
+    write_report("benchmarks-hosts", title, pages, archives.REPOSITORY / "docs", hosts.peers())
+
+
+_PAGES = {"archives": _archives, "storages": _storages, "hosts": _hosts}
 
 
 def _memory(corpora: list[Path], work: Path) -> Table:

@@ -25,7 +25,7 @@ def make_small(folder: Path) -> Path:
     target = folder / "small"
     if target.exists():
         return target
-    files = list(_regular_files(_LARGEST_SMALL))
+    files = list(regular_files(_LARGEST_SMALL))
     tiny = [file for file in files if file[1] < 6000]
     others = [file for file in files if file[1] >= 6000]
     chosen = _evenly(others, _SMALL_BYTES, _SMALL_COUNT)
@@ -42,7 +42,7 @@ def make_large(folder: Path) -> Path:
     if target.exists():
         return target
     target.mkdir(parents=True)
-    files = iter(_regular_files(1 << 40, smallest=20_000))
+    files = iter(regular_files(1 << 40, smallest=20_000))
     for number in range(_LARGE_COUNT):
         size, names = 0, []
         for path, length in files:
@@ -101,7 +101,8 @@ def warm(folder: Path) -> None:
                         pass
 
 
-def _regular_files(largest: int, smallest: int = 0) -> Iterator[tuple[Path, int]]:
+def regular_files(largest: int, smallest: int = 0) -> Iterator[tuple[Path, int]]:
+    """The machine's own files of such sizes, with these, in the order of their names."""
     for source in _SOURCES:
         for parent, folders, names in os.walk(source):
             folders.sort()
