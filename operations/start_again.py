@@ -60,18 +60,15 @@ def _put_right(record: StoppedRecord, state: Path, configuration: Configuration,
 
 def _started(record: StoppedRecord, configuration: Configuration) -> tuple[list[str], list[str]]:
     """What there is to say of those that run again or are gone, and of those that a person has to start."""
-    of_whom = f"for {record.backup_id} on {record.place}, and its run was killed."
+    of_whom = f"for an earlier run of {record.backup_id} on {record.place}."
     backup = next((backup for backup in configuration.backups if backup.id == record.backup_id), None)
     if record.asked and record.ssh and (backup is None or ssh_words(backup) != record.ssh):
-        reason = (
-            "Its run was killed, and the configuration no longer says how to sign in there. "
-            f"Remove {record.path} once they run."
-        )
+        reason = f"The configuration no longer says how to sign in there. Remove {record.path} once they run."
         return [], [not_started(record, record.asked, reason)]
     result = start_again(record, backup.ssh if backup is not None and record.ssh else None)
     messages = []
     if result.started:
-        messages.append(f"{words(result.started)} stopped {of_whom} What was stopped runs again now.")
+        messages.append(f"{words(result.started)} still stopped {of_whom} What was stopped runs again now.")
     if result.gone:
-        messages.append(f"{words(result.gone)} stopped {of_whom} What was stopped has been removed since then.")
+        messages.append(f"{words(result.gone)} still stopped {of_whom} What was stopped has been removed since then.")
     return messages, result.problems

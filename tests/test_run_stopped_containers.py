@@ -170,7 +170,7 @@ def test_one_that_cannot_be_started_again_fails_the_run_and_the_copy_stays(site:
     assert len(site.manifests()) == 1, "another try would make the same copy again"
     mounted.rmdir()
     mounted.write_text("a file")
-    assert f"The container {broken} was stopped" in site.holdfast.run("restore.py", "list", BACKUP_ID).stderr
+    assert f"The container {broken} was still stopped" in site.holdfast.run("restore.py", "list", BACKUP_ID).stderr
     assert site.states() == ["running"] * 3
 
 
@@ -252,7 +252,7 @@ def test_the_next_command_of_any_kind_starts_them_again(site: Site, command: tup
     ended = site.holdfast.run(*command)
     first, second = site.names
     assert (
-        f"The containers {first} and {second} were stopped for shop/out on this machine, and its run was killed. "
+        f"The containers {first} and {second} were still stopped for an earlier run of shop/out on this machine. "
         "What was stopped runs again now."
     ) in ended.stderr
     assert site.states() == ["running", "running"]
@@ -265,7 +265,7 @@ def test_the_next_run_starts_them_before_it_stops_them(site: Site) -> None:
     site.killed()
     ended = site.holdfast.run("backup.py", BACKUP_ID, "--scheduled")
     assert ended.returncode == 0
-    assert "its run was killed" in ended.stderr, "under cron too: it has been down since then"
+    assert "were still stopped" in ended.stderr, "under cron too: it has been down since then"
     assert site.states() == ["running", "running"]
     assert len(site.manifests()) == 1
 

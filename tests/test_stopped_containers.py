@@ -354,7 +354,7 @@ def test_one_that_cannot_be_started_is_said_with_what_to_type(site: Site, tmp_pa
     mounted.rmdir()
     mounted.write_text("a file")
     assert site.put_right(site.backup()) == [
-        f"The container {broken} was stopped for shop/files on this machine, and its run was killed. "
+        f"The container {broken} was still stopped for an earlier run of shop/files on this machine. "
         "What was stopped runs again now."
     ]
 
@@ -378,7 +378,9 @@ def test_the_next_command_starts_what_a_dead_run_has_stopped(anywhere: Site) -> 
     anywhere.die(older, newer)
     assert anywhere.stands(older, newer) == [True, True]
     (told,) = anywhere.put_right(anywhere.backup())
-    assert told.startswith(f"The containers {older} and {newer} were stopped for shop/files on ")
+    assert told.startswith(
+        f"The containers {older} and {newer} were still stopped for an earlier run of shop/files on "
+    )
     assert "Canary" not in told
     assert anywhere.stands(older, newer) == [False, False]
     assert anywhere.records() == []
@@ -411,8 +413,8 @@ def test_a_server_that_the_configuration_no_longer_knows(sshd: Sshd, dockerd: Do
     for backups in ((), (elsewhere,)):
         (told,) = site.put_right(*backups)
         assert told == (
-            f"The containers {one} and {two} were stopped for shop/files, and could not be started again. Its run was "
-            "killed, and the configuration no longer says how to sign in there. Remove "
+            f"The containers {one} and {two} were stopped for shop/files, and could not be started again. The "
+            "configuration no longer says how to sign in there. Remove "
             f"{site.records()[0]} once they run.\n"
             f"Start what was stopped on 127.0.0.1:{sshd.port}: docker --host {dockerd.url} start {one} {two}"
         )
@@ -466,7 +468,7 @@ def test_one_that_a_person_has_started_or_removed_meanwhile(site: Site) -> None:
         container["stop_asked"] -= 3600
     site.records()[0].write_text(json.dumps(record))
     assert site.put_right() == [
-        f"The container {removed} was stopped for shop/files on this machine, and its run was killed. "
+        f"The container {removed} was still stopped for an earlier run of shop/files on this machine. "
         "What was stopped has been removed since then."
     ]
     assert site.times(started, field="StartedAt") == began
