@@ -101,14 +101,20 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
     if not arguments.to.is_absolute():
         raise UsageError(f"On another host, --to needs a path that begins with a slash, and this is {folder}.")
     expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
-    with opened_host(on) as host:
-        end_cleanly_on_signals(f"What lies in {folder} on {host.name} now is whole; the rest was removed again.")
-        with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
-            paths = [os.fsencode(path) for path in arguments.paths]
+    end_cleanly_on_signals()
+    with (
+        opened_host(on) as host,
+        Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress,
+    ):
+        paths = [os.fsencode(path) for path in arguments.paths]
+        try:
             report = restore_files_there(
                 copy, host, folder, paths, overwrite=arguments.overwrite, on_progress=progress.advance
             )
-        return _tell_files(arguments, copy, f"{folder} on {host.name}", report)
+        except InterruptedRun as interruption:
+            what = f"What lies in {folder} on {host.name} now is whole; the rest was removed again."
+            raise _explained(interruption, [what]) from interruption
+    return _tell_files(arguments, copy, f"{folder} on {host.name}", report)
 
 
 def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report: RestoreReport) -> int:
@@ -161,10 +167,7 @@ def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup
         try:
             restore.run(wanted, replace=arguments.replace, with_accounts=not arguments.no_accounts)
         except InterruptedRun as interruption:
-            raise InterruptedRun(
-                " ".join([str(interruption), *_after_interruption(interruption, wanted, restore.report)]),
-                interruption.exit_code,
-            ) from interruption
+            raise _explained(interruption, _after_interruption(wanted, restore.report)) from interruption
         finally:
             if not arguments.json:
                 for remark in restore.report.remarks:
@@ -184,18 +187,21 @@ def _wanted(arguments: argparse.Namespace, contents: DatabasesInCopy) -> list[Wa
     return [WantedDatabase(stored, stored.name) for stored in contents.databases]
 
 
-def _after_interruption(
-    interruption: InterruptedRun, wanted: Sequence[WantedDatabase], report: DatabaseReport
-) -> list[str]:
-    """What the server has now. Where that is something special, who restored has noted it."""
-    notes: list[str] = getattr(interruption, "__notes__", [])
+def _after_interruption(wanted: Sequence[WantedDatabase], report: DatabaseReport) -> list[str]:
+    """What the server has now."""
     missing = [f'"{each.name}"' for each in wanted if each not in report.restored]
-    sentences = notes or [f"{', '.join(missing)} was not restored; what had been made of it was removed again."]
     if not missing:
-        sentences = ["All databases were restored, but not the accounts."]
-    elif report.restored:
+        return ["The databases were restored, but not all of the accounts."]
+    sentences = [f"{', '.join(missing)} was not restored; what had been made of it was removed again."]
+    if report.restored:
         sentences.append(f"Restored before: {', '.join(each.name for each in report.restored)}.")
     return sentences
+
+
+def _explained(interruption: InterruptedRun, usually: Sequence[str]) -> InterruptedRun:
+    """With what there is now. Where that is not as usually, who was restoring has noted it."""
+    notes: Sequence[str] = getattr(interruption, "__notes__", usually)
+    return InterruptedRun(" ".join([str(interruption), *notes]), interruption.exit_code)
 
 
 def _tell_databases(arguments: argparse.Namespace, copy: StoredCopy, host_name: str, report: DatabaseReport) -> int:
