@@ -290,19 +290,18 @@ def _disk_holds(descriptor: int, start: int, length: int, expected_crc: int) -> 
     return crc == expected_crc
 
 
-def _gather(chunks: Iterable[bytes]) -> Iterator[bytes | bytearray]:
+def _gather(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in blocks of at least 1 MiB, but for the last: a write costs some microseconds however small."""
-    block = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        if not block and len(chunk) >= _BLOCK_SIZE:
-            yield chunk
-            continue
-        block += chunk
-        if len(block) >= _BLOCK_SIZE:
-            yield block
-            block = bytearray()
-    if block:
-        yield block
+        pieces.append(chunk)
+        size += len(chunk)
+        if size >= _BLOCK_SIZE:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if pieces:
+        yield b"".join(pieces)
 
 
 def _publish(temporary: Path, path: Path) -> None:
