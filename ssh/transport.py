@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from contextlib import suppress
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,42 +44,49 @@ def transport_class() -> type[Transport]:
 
 class ReceivedChunks:
     """What has come in a channel: in place of ``paramiko.buffered_pipe.BufferedPipe``, whose methods it has as far as a
-    channel calls them. That one copies each byte twice, up to 16 MiB at once, while no other thread can run."""
+    channel calls them. That one copies each byte twice, up to the whole window at once, while no other thread can run.
+    One thread may feed, and one may read."""
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._changed = threading.Condition()
-        self._is_closed = False
+        self._chunks: SimpleQueue[bytes] = SimpleQueue()  # an empty one is the end
+        self._next = b""
+        self._has_ended = False
 
     def __len__(self) -> int:
-        return sum(map(len, self._chunks))
+        """How many chunks wait."""
+        return self._chunks.qsize() + bool(self._next)
 
     def feed(self, data: bytes) -> None:
-        with self._changed:
-            self._chunks.append(data)
-            self._changed.notify_all()
+        if data:
+            self._chunks.put(data)
+
+    def close(self) -> None:
+        self._chunks.put(b"")
+
+    def read_ready(self) -> bool:
+        return len(self) > 0
 
     def read(self, length: int, timeout: float | None = None) -> bytes:
         """Up to ``length`` bytes, at least one; none where it is closed and empty. Raises PipeTimeout."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._chunks or self._is_closed, timeout):
-                from paramiko.buffered_pipe import PipeTimeout
+        from paramiko.buffered_pipe import PipeTimeout
 
-                raise PipeTimeout
-            pieces = []
-            while self._chunks and length:
-                piece = self._chunks.popleft()
-                if len(piece) > length:
-                    self._chunks.appendleft(piece[length:])
-                    piece = piece[:length]
-                pieces.append(piece)
-                length -= len(piece)
+        try:
+            chunk = self._next or self._taken(timeout)
+        except Empty:
+            raise PipeTimeout from None
+        self._next = chunk[length:]
+        pieces = [chunk[:length]]
+        with suppress(Empty):
+            while not self._next and (length := length - len(pieces[-1])) > 0 and (chunk := self._taken(0)):
+                if len(chunk) > length:
+                    self._next = chunk
+                else:
+                    pieces.append(chunk)
         return b"".join(pieces)
 
-    def read_ready(self) -> bool:
-        return bool(self._chunks)
-
-    def close(self) -> None:
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
+    def _taken(self, timeout: float | None) -> bytes:
+        if self._has_ended:
+            return b""
+        chunk = self._chunks.get(timeout=timeout)
+        self._has_ended = not chunk
+        return chunk

@@ -50,11 +50,16 @@ def test_chunks_come_in_their_order_and_at_most_as_much_as_is_asked_for() -> Non
     chunks = ReceivedChunks()
     for data in (b"ab", b"cdef", b"g"):
         chunks.feed(data)
-    assert [chunks.read(3), chunks.read(3), chunks.read(1)] == [b"abc", b"def", b"g"]
-    assert not chunks.read_ready()
+    assert [chunks.read(3), chunks.read(3), chunks.read(1)] == [b"ab", b"cde", b"f"]
+    chunks.feed(b"")  # which is no end
     chunks.feed(b"h")
+    assert chunks.read_ready()
+    assert chunks.read(10) == b"gh"
+    assert not chunks.read_ready()
+    chunks.feed(b"i")
     chunks.close()
-    assert (len(chunks), chunks.read(10), chunks.read(10)) == (1, b"h", b"")
+    chunks.close()
+    assert [chunks.read(10), chunks.read(10), chunks.read(10)] == [b"i", b"", b""]
 
 
 def test_a_reader_waits_for_chunks_and_no_longer_than_it_wants_to() -> None:
