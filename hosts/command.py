@@ -16,14 +16,18 @@ from model import Secret
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to run. ``environment`` is added to that of the host; secrets may stand in it."""
+    """A program to run. ``environment`` is added to that of the host; secrets may stand in it.
+
+    ``program`` is the one that a person has to know of, where ``argv`` begins with a shell around it.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str | Secret] = field(default_factory=dict)
+    program: str = ""
 
     def __str__(self) -> str:
         """The program's name, for messages: its arguments may be long, and are not what a person looks for."""
-        return self.argv[0].rpartition("/")[2]
+        return (self.program or self.argv[0]).rpartition("/")[2]
 
 
 class RunningCommand(Protocol):

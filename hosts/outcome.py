@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Mapping
 
 from errors import ProgramError
 from hosts.command import Command
@@ -15,6 +16,8 @@ _SHOWN_CHARACTERS = 2000
 
 # What a POSIX shell answers for a program that it could not start: XCU 2.8.2.
 _MEANINGS = {126: "a program could not be started", 127: "a program was not found"}
+
+_SENDERS: Mapping[int, str] = {signal.SIGKILL: "somebody, or a lack of memory"}
 
 
 class OutputTail:
@@ -40,7 +43,7 @@ class OutputTail:
         """The last lines, without secrets; ``""`` where the program said nothing."""
         with self._lock:
             said = redact(self._tail.decode("utf-8", "backslashreplace"))[-_SHOWN_CHARACTERS:]
-        return "\n".join(printable(line.rstrip().encode()) for line in said.strip().split("\n"))
+        return "\n".join(printable(line.expandtabs(4).rstrip().encode()) for line in said.strip().split("\n"))
 
 
 def failure(
@@ -56,13 +59,15 @@ def ending_of_status(status: int) -> str:
     """The predicate for an exit status that a shell handed on: above 128 it stands for a signal."""
     meaning = _MEANINGS.get(status)
     if status > 128 and (name := _signal_name(status - 128)):
-        meaning = f"as after {name}"
+        sender = _SENDERS.get(status - 128)
+        meaning = f"as after {name}" + (f": {sender}" if sender else "")
     return f"ended with exit status {status}" + (f" ({meaning})" if meaning else "")
 
 
 def ending_of_signal(number: int) -> str:
     """The predicate for a signal."""
-    return f"was ended by {_signal_name(number) or f'signal {number}'}"
+    sender = _SENDERS.get(number)
+    return f"was ended by {_signal_name(number) or f'signal {number}'}" + (f" ({sender})" if sender else "")
 
 
 def _signal_name(number: int) -> str | None:

@@ -89,7 +89,7 @@ def command_with_password(source: DatabaseSource, program: str, *arguments: str)
     if source.password is None:
         return Command(argv)
     options = f"[client]\npassword={_option_value(source.password.reveal())}"
-    return Command(("sh", "-c", _WITH_OPTIONS, "sh", *argv), {"HOLDFAST_OPTIONS": Secret(options)})
+    return Command(("sh", "-c", _WITH_OPTIONS, "sh", *argv), {"HOLDFAST_OPTIONS": Secret(options)}, program)
 
 
 def _option_value(text: str) -> str:

@@ -35,7 +35,7 @@ class DumpCheck:
     def __init__(self, host: CommandHost, command: Command) -> None:
         self._host = host
         argv = ("sh", "-c", _LIST_AND_READ_ON, "sh", *command.argv)
-        self._running = host.start(Command(argv, command.environment), feeds_input=True)
+        self._running = host.start(Command(argv, command.environment, command.argv[0]), feeds_input=True)
         self._beginning: queue.Queue[bytes | None] = queue.Queue(_CHUNKS_IN_FLIGHT)
         self._has_enough = threading.Event()
         self._listing = b""

@@ -120,7 +120,7 @@ class Selection:
 
     def _listing(self, root: Root) -> _Listing:
         listing = _Listing()
-        command = Command(("sh", "-c", _SCRIPT, "sh", *self._find_arguments(root)), ENVIRONMENT)
+        command = Command(("sh", "-c", _SCRIPT, "sh", *self._find_arguments(root)), ENVIRONMENT, "find")
         with self._host.start(command) as running:
             records = _records(running.chunks())
             for path, times in groupby(records):

@@ -95,11 +95,12 @@ class TarProgram:
         options = (*GNU_OPTIONS, *_LISTED, *(("--hard-dereference",) if links_as_files else ()))
         environment = {**ENVIRONMENT, _MARK: self._mark}
         if self.kind is TarKind.GNU:
-            return Command(("sh", "-c", _TOGETHER, "sh", self._mark, *options), ENVIRONMENT)
+            return Command(("sh", "-c", _TOGETHER, "sh", self._mark, *options), ENVIRONMENT, "tar")
         if self.kind is TarKind.GNU_WITHOUT_MARK:
-            return Command(("sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *options), environment)
+            return Command(("sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *options), environment, "tar")
         # Not every BusyBox has -T, and with it no name could hold a line break.
-        return Command(("xargs", "-0", "sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *_BUSYBOX_OPTIONS), environment)
+        argv = ("xargs", "-0", "sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *_BUSYBOX_OPTIONS)
+        return Command(argv, environment, "tar")
 
     def output(self, chunks: Iterable[bytes]) -> Iterator[bytes | Said | Ended]:
         """What the command wrote, taken apart."""
