@@ -234,7 +234,7 @@ def test_a_full_disk_below_the_spool_is_named_and_cleaned(tmp_path: Path) -> Non
         for expected, amount in ((0, 100), (60 << 20, 1)):
             with pytest.raises(StorageFullError, match=r"disk that holds .*small.*STATE_DIR") as caught:
                 spool(disk / "state" / "file", (bytes(1 << 20) for _ in range(amount)), expected)
-            assert "size" in str(caught.value)
+            assert "waits there until it is whole" in str(caught.value)
             assert [path for path in disk.rglob("*") if path.is_file()] == []
 
 
