@@ -55,7 +55,7 @@ def test_a_check_finds_the_program_and_does_not_run_it(tmp_path: Path) -> None:
     assert CommandOutput(source, HOST).check() == "this machine answers, and has touch"
     assert not mark.exists()
     with pytest.raises(
-        SourceError, match="The program no-such-program cannot be run.*\nit is not there, or may not be run"
+        SourceError, match=r"The program no-such-program cannot be run.*\nit is not there, or may not be run"
     ):
         CommandOutput(CommandSource(("no-such-program",), "dump.bin"), HOST).check()
 
