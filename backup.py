@@ -164,6 +164,8 @@ def _tell(arguments: argparse.Namespace, run: Run) -> None:
 
     if run.status not in (RunStatus.GOOD, RunStatus.SKIPPED):
         complain(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value], sys.stderr)}. {run.message}")
+    elif run.status is RunStatus.GOOD and run.message:
+        complain(f"{run.backup_id}: {run.message}")
     if arguments.json or arguments.quiet or arguments.scheduled:
         return
     if run.status is RunStatus.SKIPPED and not arguments.missed:

@@ -88,11 +88,12 @@ class StorageDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A storage and a path in it: ``""`` or ``a/b``, without a slash at either end. ``bandwidth`` is bytes/second."""
+    """A storage and a path in it: ``""`` or ``a/b``. ``bandwidth`` is bytes/second. No ``keep``: that of the backup."""
 
     storage: StorageDefinition
     path: str
     bandwidth: int | None = None
+    keep: Keep | None = None
 
     def __str__(self) -> str:
         return f"{self.storage.name}:{self.path}" if self.path else self.storage.name
@@ -205,16 +206,6 @@ class Compression:
     level: int = 1
 
 
-class Period(enum.StrEnum):
-    """A part of the calendar. Weeks are those of ISO 8601: they begin on Monday."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
-
-
 @dataclass(frozen=True, slots=True)
 class CalendarSpan:
     """A length of time as people say it: a month is as long as the calendar has it, a day may have 23 hours."""
@@ -231,10 +222,7 @@ class CalendarSpan:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Which copies stay. ``None`` means that this rule was not given.
-
-    ``min_count`` is no rule by itself: it is how many good copies stay at least, whatever the others say.
-    """
+    """Which copies stay. ``None`` is a rule that was not given; ``min_count`` is no rule, but the fewest that stay."""
 
     last: int | None = None
     hourly: int | None = None
@@ -278,6 +266,10 @@ class Backup:
     retries: int = 0
     enabled: bool = True
     line: int = 0
+
+    def keep_on(self, target: Target) -> Keep:
+        """Which copies stay on one of its targets."""
+        return self.keep if target.keep is None else target.keep
 
     @property
     def is_remote(self) -> bool:

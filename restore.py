@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The way back: what copies there are, what is in one, files and databases from it, and whether it is sound."""
+"""The way back: what copies there are and which stay, what is in one, files and databases from it, and whether it is
+sound."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import command_line
 import restore_command
+import restore_retention
 from command_line import complain, show, show_json, styled, table
 from errors import EXIT_FAILED, EXIT_GOOD
 from restore_common import backup_named, choose, choose_to_read, copy_document, listed, require_target
@@ -28,6 +30,7 @@ EXAMPLES = (
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
     ("restore.py restore shop/db --to-database shop_back", "a database, into a new one on its server"),
     ("restore.py verify shop/uploads", "read it back and check every byte"),
+    *restore_retention.EXAMPLES,
 )
 
 _ID_HELP = "project/name of a backup"
@@ -64,7 +67,21 @@ def main() -> int:
     verifying.add_argument("copy", metavar="ID[@TIME]", help=_COPY_HELP)
     verifying.set_defaults(run=_verify)
 
-    for command in (listing, showing, restoring, verifying):
+    pruning = commands.add_parser("prune", help="remove the copies that KEEP lets go")
+    pruning.add_argument("backup", nargs="?", metavar="ID", help=_ID_HELP)
+    restore_retention.add_prune_arguments(pruning)
+    pruning.set_defaults(run=restore_retention.prune)
+
+    pinning = commands.add_parser("pin", help="keep a copy, whatever KEEP says")
+    pinning.add_argument("copy", metavar="ID[@TIME]", help=_COPY_HELP)
+    restore_retention.add_pin_arguments(pinning)
+    pinning.set_defaults(run=restore_retention.pin)
+
+    unpinning = commands.add_parser("unpin", help="let KEEP decide about a copy again")
+    unpinning.add_argument("copy", metavar="ID[@TIME]", help=_COPY_HELP)
+    unpinning.set_defaults(run=restore_retention.unpin)
+
+    for command in (listing, showing, restoring, verifying, pruning, pinning, unpinning):
         command.add_argument("--storage", metavar="NAME", help="only the copies on this storage")
         command_line.add_common_options(command, is_subcommand=True)
     arguments = _parsed(parser)
@@ -123,7 +140,7 @@ def _copy_row(copy: StoredCopy) -> tuple[str, ...]:
     return (
         name,
         manifest.started.astimezone().strftime("%Y-%m-%d %H:%M"),
-        manifest.status.value,
+        f"{manifest.status.value}, pinned" if copy.pin is not None else manifest.status.value,
         f"{manifest.content.files:,}",
         format_size(manifest.content.size),
         format_size(manifest.archive.size),

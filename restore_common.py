@@ -14,6 +14,7 @@ from errors import UsageError
 if TYPE_CHECKING:
     from model import Backup, Configuration
     from operations.copies import Listing, StoredCopy
+    from operations.pins import Pin
 
 _LISTED_PROBLEMS = 50
 
@@ -75,11 +76,18 @@ def copy_document(copy: StoredCopy) -> dict[str, object]:
         "key": copy.keys.archive,
         "status": manifest.status.value if manifest else None,
         "error": copy.error,
+        "pin": _pin_document(copy.pin),
         "files": manifest.content.files if manifest else None,
         "content_size": manifest.content.size if manifest else None,
         "archive_size": manifest.archive.size if manifest else None,
         "sha256": manifest.archive.sha256 if manifest else None,
     }
+
+
+def _pin_document(pin: Pin | None) -> dict[str, object] | None:
+    if pin is None:
+        return None
+    return {"reason": pin.reason, "by": pin.by, "when": pin.when.isoformat() if pin.when else None}
 
 
 def listed(problems: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from config.environment import Environment
 from config.names import identity, slug
 from config.problems import Position, Problems
 from config.records import Record
+from config.scalars import calendar_span
 from config.storage_definitions import Storages
 from config.target_folders import TargetFolders
 from model import Backup, Compression, CompressionMethod, Hooks, Keep, Target
@@ -52,7 +53,6 @@ class Builder:
         self._folders = TargetFolders(problems)
         self._hosts = Hosts(environment, problems)
         self._sources = Sources(environment, problems)
-        self._first_keep: Position | None = None
 
     def backups(self, configuration: Record) -> tuple[Backup, ...]:
         """Every backup of the configuration."""
@@ -62,9 +62,6 @@ class Builder:
             self._problems.warn(position, "There is nothing to do yet: PROJECTS is empty.")
         made = tuple(backup for project in projects for backup in self._project(project))
         self._folders.report_nested()
-        if self._first_keep:
-            message = "KEEP is checked, but this version does not prune yet: nothing is removed."
-            self._problems.warn(self._first_keep, message)
         return made
 
     def _project(self, project: Record) -> list[Backup]:
@@ -98,7 +95,7 @@ class Builder:
             ssh=ssh,
             docker=docker,
             compression=self._compression(record.record("COMPRESSION")),
-            keep=self._keep(record),
+            keep=self._keep(record.record("KEEP")) or self._keep_otherwise,
             bandwidth=record.number("BANDWIDTH"),
             hooks=Hooks(*(program(record, key, self._problems) for key in ("BEFORE", "AFTER", "ON_FAILURE"))),
             stopped_containers=self._hosts.stopped_containers(record),
@@ -149,7 +146,8 @@ class Builder:
             storage = self._storages.find(name, entry.position_of("STORAGE_NAME")) if name is not None else None
             if storage is None:
                 continue
-            target = Target(storage, entry.text("PATH") or "", entry.number("BANDWIDTH"))
+            keep = self._keep(entry.record("KEEP"))
+            target = Target(storage, entry.text("PATH") or "", entry.number("BANDWIDTH"), keep)
             place = (storage.name, target.path)
             if place in lines:
                 message = f"UPLOAD_TO has this storage and path already, in line {lines[place]}. Remove one."
@@ -173,19 +171,24 @@ class Builder:
             self._problems.error(record.position_of("LEVEL"), f"LEVEL must be {allowed} for {method}.")
         return Compression(method, level)
 
-    def _keep(self, record: Record) -> Keep:
-        keep = record.record("KEEP")
-        if keep is None:
-            return self._keep_otherwise
-        if self._first_keep is None or keep.position < self._first_keep:
-            self._first_keep = keep.position
-        return Keep(
-            last=keep.number("LAST"),
-            daily=keep.number("DAILY"),
-            weekly=keep.number("WEEKLY"),
-            monthly=keep.number("MONTHLY"),
-            yearly=keep.number("YEARLY"),
+    def _keep(self, record: Record | None) -> Keep | None:
+        if record is None:
+            return None
+        within = record.text("WITHIN")
+        keep = Keep(
+            last=record.number("LAST"),
+            hourly=record.number("HOURLY"),
+            daily=record.number("DAILY"),
+            weekly=record.number("WEEKLY"),
+            monthly=record.number("MONTHLY"),
+            yearly=record.number("YEARLY"),
+            within=calendar_span(within) if within is not None else None,
+            min_count=record.number("MIN_COUNT"),
         )
+        if keep.removes_nothing and set(record.positions) == {"MIN_COUNT"}:
+            message = "MIN_COUNT alone removes nothing. Write beside it which copies stay, such as LAST or DAILY."
+            self._problems.error(record.position_of("MIN_COUNT"), message)
+        return keep
 
 
 def _definitions(project: Record) -> Iterator[tuple[str, Record]]:

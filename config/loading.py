@@ -10,7 +10,7 @@ from pathlib import Path
 from config.building import Builder
 from config.environment import Environment
 from config.home import expand_home
-from config.problems import START, Position, Problems
+from config.problems import START, Problems
 from config.reading import Reader
 from config.settings import CATALOG_URL, MAX_FILES_COUNT, STATE_DIR
 from config.small_files import DOES_NOT_EXIST, SmallFileError, others_can_read, read_small_file
@@ -116,7 +116,4 @@ def _old_keep(environment: Environment, problems: Problems) -> Keep:
     count = environment.setting(MAX_FILES_COUNT.name, MAX_FILES_COUNT.scalar, problems)
     if not isinstance(count, int):
         return Keep()
-    position: Position = environment.position(MAX_FILES_COUNT.name) or START
-    message = "MAX_FILES_COUNT is checked, but this version does not prune yet: nothing is removed."
-    problems.warn(position, message)
     return Keep(last=count)

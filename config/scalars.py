@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from config.intervals import NICKNAMES, check_interval
 from config.shapes import Scalar
+from model import CalendarSpan
 
 _YES = {"yes", "true", "on"}
 _NO = {"no", "false", "off"}
@@ -222,6 +223,27 @@ def _duration(text: str) -> int:
     return seconds
 
 
+_CALENDAR_SPAN = re.compile(
+    r"(?:([0-9]{1,3})y)?(?:([0-9]{1,4})m)?(?:([0-9]{1,4})w)?(?:([0-9]{1,5})d)?(?:([0-9]{1,6})h)?"
+)
+
+
+def _calendar_span(text: str) -> str:
+    span = calendar_span(text)
+    if span == CalendarSpan():
+        raise ValueError(
+            "must be numbers with units, the longest first: y, m (months), w, d, h, as in 36h, 30d, 8w, 6m or 1y6m"
+        )
+    return text
+
+
+def calendar_span(text: str) -> CalendarSpan:
+    """What ``1y6m`` or ``8w`` means; nothing, where it is not written so."""
+    found = _CALENDAR_SPAN.fullmatch(text)
+    years, months, weeks, days, hours = (int(number or 0) for number in found.groups()) if found else (0,) * 5
+    return CalendarSpan(years, months, weeks * 7 + days, hours)
+
+
 def _yes_or_no(text: str) -> bool:
     if text.lower() in _YES:
         return True
@@ -290,6 +312,7 @@ LABEL = _text_scalar("a label", _label)
 ARGUMENT = _text_scalar("a text", _argument)
 VARIABLE_NAME = Scalar("a name", _variable_name, {"type": "string", "pattern": f"^{_VARIABLE_NAME.pattern}$"})
 DURATION = Scalar("a time such as 30m or 2h", _duration, _JSON_TEXT, is_text=False)
+CALENDAR_SPAN = Scalar("a time such as 36h, 30d, 8w, 6m (months) or 1y", _calendar_span, _JSON_TEXT, is_text=False)
 DATABASE_URL = Scalar("a database URL", _database_url, _JSON_TEXT, secret=True)
 INTERVAL = _text_scalar("a cron expression, or " + ", ".join(NICKNAMES), check_interval)
 YES_NO = Scalar(

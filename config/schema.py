@@ -17,6 +17,42 @@ from config.schema_storages import BANDWIDTH, STORAGE
 from config.shapes import Key, ListOf, MapOf, MapsOf, Section, TextMap, Variants
 from model import Compression
 
+# --- how much stays ----------------------------------------------------------------------------------------------
+
+NUMBER_KEPT = scalars.whole_number(1, 100_000)
+
+KEEP = Section(
+    "KEEP",
+    "Which copies stay on each target; the others are removed after a good run. A copy stays where any of these keys "
+    "asks for it. Days, weeks (from Monday), months and years are those of this machine's time zone, only those with a "
+    "copy count, and while there are fewer than asked for, the oldest copy stays too: as in `restic forget`. Whatever "
+    "is written here, the newest good copy stays, and so does what is newer than it, pinned "
+    "(`restore.py pin`), damaged, or from the future. `restore.py prune --dry-run` shows what would go, and why.",
+    (
+        Key("LAST", NUMBER_KEPT, "The newest copies.", "3", default="none by this rule"),
+        Key("HOURLY", NUMBER_KEPT, "The newest copy of each of so many hours.", "24", default="none by this rule"),
+        Key("DAILY", NUMBER_KEPT, "The newest copy of each of so many days.", "7", default="none by this rule"),
+        Key("WEEKLY", NUMBER_KEPT, "The newest copy of each of so many weeks.", "4", default="none by this rule"),
+        Key("MONTHLY", NUMBER_KEPT, "The newest copy of each of so many months.", "12", default="none by this rule"),
+        Key("YEARLY", NUMBER_KEPT, "The newest copy of each of so many years.", "3", default="none by this rule"),
+        Key(
+            "WITHIN",
+            scalars.CALENDAR_SPAN,
+            "All copies that are no older than this: not than now, but than the newest good copy. A longer gap "
+            "between two copies makes none old by itself.",
+            "30d",
+            default="none by this rule",
+        ),
+        Key(
+            "MIN_COUNT",
+            NUMBER_KEPT,
+            "Never fewer good copies than this, whatever the other keys say. It needs another key beside it.",
+            "3",
+            default="1",
+        ),
+    ),
+)
+
 # --- where to: targets and storages ------------------------------------------------------------------------------
 
 TARGET = Section(
@@ -38,24 +74,11 @@ TARGET = Section(
             default="the top of the storage",
         ),
         BANDWIDTH,
+        Key("KEEP", MapOf(KEEP), "Which copies stay on this target.", "{LAST: 2}", default="the `KEEP` of the backup"),
     ),
 )
 
-# --- how much: retention and packing -----------------------------------------------------------------------------
-
-NUMBER_KEPT = scalars.whole_number(1, 100_000)
-
-KEEP = Section(
-    "KEEP",
-    "Which archives stay on each target. This version keeps everything: it checks these numbers and removes nothing.",
-    (
-        Key("LAST", NUMBER_KEPT, "The newest archives.", "3", default="none by this rule"),
-        Key("DAILY", NUMBER_KEPT, "The newest archive of each of so many days.", "7", default="none by this rule"),
-        Key("WEEKLY", NUMBER_KEPT, "The newest archive of each of so many weeks.", "4", default="none by this rule"),
-        Key("MONTHLY", NUMBER_KEPT, "The newest archive of each of so many months.", "12", default="none by this rule"),
-        Key("YEARLY", NUMBER_KEPT, "The newest archive of each of so many years.", "3", default="none by this rule"),
-    ),
-)
+# --- how much: packing -----------------------------------------------------------------------------
 
 COMPRESSION = Section(
     "COMPRESSION",
@@ -102,7 +125,7 @@ _SSH = Key(
     "{USERNAME: deploy, IP_ADDRESS: 192.0.2.7}",
     default="this machine",
 )
-_KEEP = Key("KEEP", MapOf(KEEP), "Which archives stay.", "{LAST: 3, DAILY: 7}", default="all")
+_KEEP = Key("KEEP", MapOf(KEEP), "Which copies stay on its targets.", "{LAST: 3, DAILY: 7}", default="all")
 _COMPRESSION = Key(
     "COMPRESSION",
     MapOf(COMPRESSION),

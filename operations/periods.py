@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from model import CalendarSpan, Period
+from model import CalendarSpan
+
+
+class Period(enum.StrEnum):
+    """A part of the calendar. Weeks are those of ISO 8601: they begin on Monday."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
 
 _NAMES = {
     Period.HOUR: "%Y-%m-%d %Hh",

@@ -18,6 +18,7 @@ from operations.backup import Attempt, Outcome, back_up
 from operations.hooks import RunHooks
 from operations.locks import lock_backup
 from operations.observer import Observer
+from operations.prune_targets import prune_after
 from operations.resume import resume_uploads
 from operations.run_log import run_log
 from operations.spooled_copy import waiting_copies
@@ -133,6 +134,20 @@ def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger,
         raise InterruptedRun(f"{error} {run.message.removeprefix(_INTERRUPTED)}", error.exit_code) from error
     if error is not None and not isinstance(error, HoldfastError | TimedOutRun):
         raise error
+    return _pruned(run, attempt, catalog, log) if error is None else run
+
+
+def _pruned(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger) -> Run:
+    """Remove old copies now that the run is recorded. Where that fails the run is as good as it was, and says so."""
+    try:
+        problems = prune_after(run, attempt.backup, attempt.workplace, log)
+    except InterruptedRun as interruption:
+        message = f"{interruption} The run had ended by then; old copies that are still there go after the next one."
+        raise InterruptedRun(message, interruption.exit_code) from interruption
+    if problems:
+        message = "\n".join(filter(None, [run.message, "Old copies could not be removed:", *problems]))
+        run = replace(run, message=redact(message))
+        catalog.finish_run(run)
     return run
 
 

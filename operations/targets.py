@@ -9,6 +9,7 @@ from datetime import datetime
 from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
 from model import Backup, Copy, RunStatus, StorageDefinition, StorageType, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
+from operations.prune import finish_removals
 from operations.spooled_copy import SpooledCopy
 from storages.bandwidth import Bandwidth
 from storages.factory import open_storage
@@ -46,12 +47,15 @@ class TargetCopy:
             self.error = error
 
     def clean_up(self, unfinished_runs: Iterable[datetime]) -> None:
-        """Remove what earlier runs that were not finished (they began at these times) left there. Raises HoldfastError.
+        """Remove what earlier runs that were not finished (they began at these times), and prunings, left there.
+
+        Raises HoldfastError; not where what a pruning left cannot be removed, which the next pruning says.
 
         The caller holds the backup's lock.
         """
         self.storage.clean_up(self._folder)
         present = {stored.key for stored in self.storage.list(self._folder)}
+        finish_removals(self._backup_id, self.target, self.storage, present)
         for started in unfinished_runs:
             keys = copy_keys(self.target.path, self._backup_id, started)
             if present.intersection((keys.archive, keys.index)):

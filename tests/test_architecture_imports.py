@@ -39,8 +39,10 @@ MAY_IMPORT = {
         "archives",
         "restore_common",
         "restore_command",
+        "restore_retention",
     },  # archives: annotations of what `show` prints
     "restore_command": {*COMMAND, "restore_common"},
+    "restore_retention": {*COMMAND, "restore_common"},
     "restore_common": COMMAND,
 }
 

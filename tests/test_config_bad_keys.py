@@ -165,8 +165,11 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "an unknown key of KEEP",
-        file_backup(KEEP="{HOURLY: 3}"),
-        ["8:20: KEEP does not know HOURLY. It knows LAST, DAILY, WEEKLY, MONTHLY, YEARLY."],
+        file_backup(KEEP="{SECONDLY: 3}"),
+        [
+            "8:20: KEEP does not know SECONDLY. It knows LAST, HOURLY, DAILY, WEEKLY, MONTHLY, YEARLY, WITHIN, "
+            "MIN_COUNT."
+        ],
     ),
     (
         "an unknown key of COMPRESSION",

@@ -278,6 +278,22 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         file_backup(KEEP="{DAILY: -1}"),
         ["8:27: DAILY must be a whole number from 1 to 100,000."],
     ),
+    (
+        "KEEP of a minimum alone",
+        file_backup(KEEP="{MIN_COUNT: 3}"),
+        ["8:31: MIN_COUNT alone removes nothing. Write beside it which copies stay, such as LAST or DAILY."],
+    ),
+    *(
+        (
+            f"KEEP within {text}",
+            file_backup(KEEP=f"{{WITHIN: {text}}}"),
+            [
+                "8:28: WITHIN must be numbers with units, the longest first: y, m (months), w, d, h, as in 36h, 30d, "
+                "8w, 6m or 1y6m."
+            ],
+        )
+        for text in ("30", "0d", "30 days", "6m1y", "-1d", "1.5d", "30s", "d")
+    ),
     ("KEEP of a number", file_backup(KEEP="7"), ["8:19: KEEP must be a map: `KEY: value` lines."]),
     (
         "a compression that is not there",

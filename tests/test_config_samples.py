@@ -80,7 +80,6 @@ def test_the_environment_of_the_first_version_is_enough_but_for_the_drive(tmp_pa
     assert {backup.keep.last for backup in configuration.backups} == {5}
     assert warnings_of(configuration) == [
         f"10:32: The storage ONEDRIVE cannot be used yet. Set ONEDRIVE_DRIVE in the environment or in {tmp_path}/.env.",
-        ".env:4:1: MAX_FILES_COUNT is checked, but this version does not prune yet: nothing is removed.",
     ]
 
 

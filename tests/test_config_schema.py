@@ -100,6 +100,8 @@ def with_key(section: Section, key: str, value: str) -> str:
         needed["TYPE"] = section.kind
     if key == "DOCKER_HOST":
         needed["CONTAINER_NAME"] = "web"
+    if section.title == "KEEP" and key == "MIN_COUNT":
+        needed["DAILY"] = "7"
     if section.title == "DOCKER" and key == "COMPOSE_PROJECT":
         needed["COMPOSE_SERVICE"] = "db"
     keys = needed | {key: value}

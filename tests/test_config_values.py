@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model import Compression, CompressionMethod, DatabaseSource, FileSource, Keep, Secret, SshHost
+from model import CalendarSpan, Compression, CompressionMethod, DatabaseSource, FileSource, Keep, Secret, SshHost
 from tests.support.configurations import HOME, db_backup, file_backup, load, warnings_of
 
 
@@ -168,12 +168,31 @@ def test_compression(written: str, meant: Compression, tmp_path: Path) -> None:
     assert load(tmp_path, file_backup(COMPRESSION=written)).backups[0].compression == meant
 
 
-def test_keep_is_taken_and_said_not_to_remove_anything(tmp_path: Path) -> None:
-    configuration = load(tmp_path, file_backup(KEEP="{LAST: 3, DAILY: 7, WEEKLY: 4, MONTHLY: 12, YEARLY: 2}"))
-    assert configuration.backups[0].keep == Keep(last=3, daily=7, weekly=4, monthly=12, yearly=2)
-    assert warnings_of(configuration) == [
-        "8:19: KEEP is checked, but this version does not prune yet: nothing is removed."
-    ]
+def test_keep_is_taken(tmp_path: Path) -> None:
+    written = "{LAST: 3, HOURLY: 24, DAILY: 7, WEEKLY: 4, MONTHLY: 12, YEARLY: 2, WITHIN: 30d, MIN_COUNT: 5}"
+    configuration = load(tmp_path, file_backup(KEEP=written))
+    assert configuration.backups[0].keep == Keep(3, 24, 7, 4, 12, 2, CalendarSpan(days=30), 5)
+    assert warnings_of(configuration) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("36h", CalendarSpan(hours=36)),
+        ("8w", CalendarSpan(days=56)),
+        ("6m", CalendarSpan(months=6)),
+        ("1y6m", CalendarSpan(years=1, months=6)),
+        ('"2y1m1w1d1h"', CalendarSpan(2, 1, 8, 1)),
+    ],
+)
+def test_within_is_a_span_of_the_calendar(written: str, meant: CalendarSpan, tmp_path: Path) -> None:
+    assert load(tmp_path, file_backup(KEEP=f"{{WITHIN: {written}}}")).backups[0].keep == Keep(within=meant)
+
+
+def test_a_target_may_keep_other_copies_than_its_backup(tmp_path: Path) -> None:
+    targets = "[{STORAGE_NAME: LOCAL, PATH: a}, {STORAGE_NAME: LOCAL, PATH: b, KEEP: {LAST: 2}}]"
+    backup = load(tmp_path, file_backup(UPLOAD_TO=targets, KEEP="{DAILY: 7}")).backups[0]
+    assert [backup.keep_on(target) for target in backup.targets] == [Keep(daily=7), Keep(last=2)]
 
 
 def test_rules_for_files(tmp_path: Path) -> None:
