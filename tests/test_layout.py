@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, copy_of_manifest, folder_key, object_name
+from operations.layout import (
+    HOW_TO_RESTORE,
+    CopyKeys,
+    copy_keys,
+    copy_of_manifest,
+    copy_of_removal,
+    folder_key,
+    object_name,
+)
 
 STARTED = datetime(2026, 11, 20, 3, 0, 0, 987654, tzinfo=UTC)
 
@@ -24,6 +32,8 @@ def test_the_parts_of_a_copy_lie_together() -> None:
     assert keys.archive == "backups/shop/uploads/shop-uploads-20261120T030000Z.zip"
     assert keys.index == "backups/shop/uploads/shop-uploads-20261120T030000Z.index.zst"
     assert keys.manifest == "backups/shop/uploads/shop-uploads-20261120T030000Z.manifest.json"
+    assert keys.pin == "backups/shop/uploads/shop-uploads-20261120T030000Z.pin.json"
+    assert keys.removal == "backups/shop/uploads/shop-uploads-20261120T030000Z.removal.json"
     assert keys.timestamp == "20261120T030000Z"
     assert folder_key("backups", "shop/uploads") + HOW_TO_RESTORE == "backups/shop/uploads/HOW-TO-RESTORE.txt"
     assert object_name(keys.archive) == "shop-uploads-20261120T030000Z.zip"
@@ -38,6 +48,18 @@ def test_a_target_may_have_no_path() -> None:
 def test_a_manifest_leads_back_to_its_copy(path: str, backup_id: str, started: datetime) -> None:
     keys = copy_keys(path, backup_id, started)
     assert copy_of_manifest(keys.manifest, path, backup_id) == keys
+
+
+@given(path=target_paths, backup_id=ids, other_id=ids, started=moments)
+def test_the_note_of_a_removal_belongs_to_one_backup_and_is_no_manifest(
+    path: str, backup_id: str, other_id: str, started: datetime
+) -> None:
+    keys = copy_keys(path, backup_id, started)
+    assert copy_of_removal(keys.removal, path, backup_id) == keys
+    assert copy_of_removal(keys.manifest, path, backup_id) is None
+    assert copy_of_manifest(keys.removal, path, backup_id) is None
+    found = copy_of_removal(copy_keys(path, other_id, started).removal, path, backup_id)
+    assert (found is not None) == (other_id == backup_id)
 
 
 @given(path=target_paths, backup_id=ids, other_id=ids, started=moments)
