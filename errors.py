@@ -11,6 +11,7 @@
     │   └── ProgramError               1   a program was started there, and ended otherwise than well
     ├── SourceError                    1   what is to be backed up cannot be read at all
     ├── RestoreError                   1   what was backed up cannot be put back; nothing that was there is lost
+    ├── DrillError                     1   a drill could not be done: this says nothing of the copy
     ├── ArchiveError                   1   an archive cannot be made or opened
     │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
     │   └── HostileArchiveError        1   an archive that would write outside of its folder, and the like
@@ -96,6 +97,11 @@ class SourceError(HoldfastError):
 
 class RestoreError(HoldfastError):
     """What was backed up cannot be put where it was asked for. Nothing that was there before is lost."""
+
+
+class DrillError(HoldfastError):
+    """A drill could not be done because of something here, such as no room, no server of the version. It says nothing
+    of the copy."""
 
 
 class ArchiveError(HoldfastError):
