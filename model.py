@@ -192,6 +192,17 @@ class StoppedContainers:
     docker_host: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A question in SQL to a restored database, whose answer must be one value that is true.
+
+    ``database`` is ``""`` where the copy holds only one.
+    """
+
+    query: str
+    database: str = ""
+
+
 class CompressionMethod(enum.StrEnum):
     DEFLATE = "deflate"
     ZSTD = "zstd"
