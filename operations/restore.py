@@ -24,7 +24,10 @@ from utils import printable
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What was put back. ``problems`` are what was not, or not wholly; ``remarks`` what else is worth knowing."""
+    """What was put back. ``problems`` are what was not, or not wholly; ``remarks`` what else is worth knowing.
+
+    ``refused_attributes`` are those that the place could not give to a file or folder.
+    """
 
     files: int = 0
     folders: int = 0
@@ -32,6 +35,7 @@ class RestoreReport:
     size: int = 0
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    refused_attributes: set[str] = field(default_factory=set)
 
 
 def restore_files(
@@ -74,7 +78,6 @@ class Restoration:
         self._folders: list[Entry] = []
         self._hard_links: list[Entry] = []
         self._symlinks: list[Entry] = []
-        self._refused_attributes: set[str] = set()
 
     def run(self, open_place: Callable[[OnWritten], Place]) -> None:
         """Put them into this place. Raises as its methods do."""
@@ -92,8 +95,8 @@ class Restoration:
             place.write(self._files(self._selection.of(entries), place))
             place.write(place.link(self._hard_links))
         place.finish(self._symlinks, self._folders)
-        if self._refused_attributes:
-            names = ", ".join(sorted(self._refused_attributes))
+        if self.report.refused_attributes:
+            names = ", ".join(sorted(self.report.refused_attributes))
             self.report.remarks.append(f"This user or file system cannot set these attributes: {names}.")
         if self._selection.unmatched:
             self.report.problems.append(nothing_at(self._copy, self._selection.unmatched))
@@ -113,7 +116,7 @@ class Restoration:
 
     def _written(self, written: Written) -> None:
         member = written.entry.member
-        self._refused_attributes.update(written.refused_attributes)
+        self.report.refused_attributes.update(written.refused_attributes)
         if written.problem is not None:
             self.report.problems.append(f"{printable(member.path)}: {written.problem}")
         elif member.kind is MemberKind.DIRECTORY:
