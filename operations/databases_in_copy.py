@@ -27,7 +27,8 @@ class StoredDatabase:
 
 
 class DatabasesInCopy:
-    """``engine`` is that of its server; ``accounts`` the member with roles or users, where there is one.
+    """``engine`` and ``server_version`` (perhaps ``""``) are those of its server; ``accounts`` is the member with roles
+    or users, where there is one.
 
     Raises UsageError where the copy holds none, StorageError, DamagedArchiveError and HostileArchiveError.
     """
@@ -38,6 +39,7 @@ class DatabasesInCopy:
         description = self._description()
         try:
             self.engine = str(description["engine"])
+            self.server_version = str(description.get("server_version", ""))
             self.databases = [
                 StoredDatabase(str(each["name"]), self._entry(each["member"]), each)
                 for each in description["databases"]
