@@ -20,8 +20,8 @@ from sources.programs import output_of
 
 # Where Debian, Red Hat, Alpine and PostgreSQL's own `make install` put them. What /usr/bin has on Debian is a Perl
 # program that chooses by rules of its own, so it comes last; among equals the first is taken.
-PLACES = """/usr/lib/postgresql/*/bin/pg_dump /usr/pgsql-*/bin/pg_dump /usr/libexec/postgresql*/pg_dump \
-/usr/local/pgsql/bin/pg_dump /usr/local/bin/pg_dump "$(command -v pg_dump)\""""
+PLACES = """/usr/lib/postgresql/*/bin/"$1" /usr/pgsql-*/bin/"$1" /usr/libexec/postgresql*/"$1" \
+/usr/local/pgsql/bin/"$1" /usr/local/bin/"$1" "$(command -v "$1")\""""
 
 _FIND = """for program in %s; do
     if [ -x "$program" ]; then printf '%%s\\t%%s\\n' "$program" "$("$program" --version 2>/dev/null)"; fi
@@ -59,19 +59,25 @@ def newest_client(host: CommandHost) -> Client:
 
     Raises SourceError where there is none.
     """
-    found = output_of(host, Command(("sh", "-c", _FIND % PLACES))).decode("utf-8", "surrogateescape")
-    clients = []
-    for line in found.splitlines():
-        path, _, said = line.partition("\t")
-        version = re.search(r"\d+(\.\d+)*", said)
-        if version:
-            clients.append(Client(path.removesuffix("pg_dump"), parse_version(version[0])))
+    clients = installed(host, "pg_dump")
     if not clients:
         raise SourceError(
             f"There is no pg_dump on {host.name}, neither in PATH nor where PostgreSQL is usually installed. Install "
             "PostgreSQL's client programs there (Debian: postgresql-client)."
         )
     return max(clients, key=lambda client: client.version)
+
+
+def installed(host: CommandHost, program: str) -> list[Client]:
+    """Every installation on the host that has this program."""
+    found = output_of(host, Command(("sh", "-c", _FIND % PLACES, "sh", program))).decode("utf-8", "surrogateescape")
+    clients = []
+    for line in found.splitlines():
+        path, _, said = line.partition("\t")
+        version = re.search(r"\d+(\.\d+)*", said)
+        if version:
+            clients.append(Client(path.removesuffix(program), parse_version(version[0])))
+    return clients
 
 
 def parse_version(text: str) -> Version:
