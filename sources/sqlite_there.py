@@ -20,7 +20,7 @@ require_whole() {
 
 _INSPECT = """
 require_file "$1"
-sqlite -readonly "$1" "SELECT sqlite_version(); SELECT count(*) FROM sqlite_master" || exit
+sqlite -readonly "$1" ".timeout 60000" "SELECT sqlite_version(); SELECT count(*) FROM sqlite_master" || exit
 wc -c <"$1"
 """
 
@@ -33,7 +33,11 @@ folder=$(mktemp -d "${TMPDIR:-/var/tmp}/holdfast-sqlite.XXXXXX") || exit
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 cd "$folder" || exit
-sqlite -readonly "$1" ".timeout 60000" "BEGIN; SELECT count(*) FROM sqlite_master" ".backup main copy" >said || exit
+sqlite -readonly "$1" ".timeout 60000" "BEGIN; SELECT count(*) FROM sqlite_master" ".backup main copy" >said || {
+    status=$?
+    [ "$status" -gt 128 ] || echo "Its copy has to wait in $folder there: is enough space free?" >&2
+    exit "$status"
+}
 require_whole copy
 exec 3<copy
 cd / && rm -rf "$folder"
@@ -139,4 +143,4 @@ class _Size:
 
 
 def _script(text: str, *arguments: str) -> Command:
-    return Command(("sh", "-c", _FUNCTIONS + text, "sh", *arguments))
+    return Command(("sh", "-c", _FUNCTIONS + text, "sh", *arguments), program="sqlite3")
