@@ -147,7 +147,7 @@ class DockerApi:
         except HostError as error:
             return f"was cut off: {error}"
         if state.get("Running"):
-            return "was cut off: Docker ended its output and told no exit status"
+            return "was cut off: the connection to Docker ended before the program did"
         return f"was cut off: the container {_stopped(state)}"
 
     def close(self) -> None:
@@ -188,7 +188,11 @@ class DockerApi:
             )
         with self.translated():
             arguments = docker.utils.kwargs_from_env(environment)
-            return docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
+            api = docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
+        # The SDK would keep a connection for each URL that it asked, and each program has its own. Over SSH each takes one
+        # of the 10 sessions that a server allows (MaxSessions, sshd_config(5)); its `num_pools` is not obeyed.
+        api.headers["Connection"] = "close"
+        return api
 
 
 def _stopped(state: dict[str, Any]) -> str:

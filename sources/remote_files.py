@@ -14,6 +14,7 @@ from itertools import repeat
 
 from errors import HostError
 from hosts.command import CommandHost, RunningCommand
+from hosts.outcome import ending_of_status
 from model import FileSource, HeldContent, Member, MemberKind, Note, NoteKind, StreamContent
 from sources.path_list import PathList
 from sources.remote_listing import Selection
@@ -258,7 +259,7 @@ class _Transfer:
     def _failure(self, status: int) -> HostError:
         said = self._messages.latest
         words = f":\n{printable(said)}" if said else ", and said nothing."
-        return HostError(f"The program tar on {self._host.name} ended with exit status {status}{words}")
+        return HostError(f"The program tar on {self._host.name} {ending_of_status(status)}{words}")
 
     def _damaged(self, error: TarFormatError) -> HostError:
         return HostError(f"What tar on {self._host.name} sent is damaged: {error}.")
