@@ -10,6 +10,10 @@ Without a terminal nobody tells a program that the connection has ended: sshd an
 fed, the rest of the standard input serves for that: a watcher waits for its end, and then ends the process group, which
 is the launcher's own, as sshd and runc make each command the leader of a session. Where it is fed, the program sees the
 end of its input itself, and ``ending_input`` ends it from outside.
+
+The launcher outlives what it started and waits for it. Otherwise the first process of a container would be told how
+that ended, and where this is PostgreSQL, it takes what was ended by a signal for one of its own processes, and restarts
+with all connections lost (CleanupBackend in postmaster.c).
 """
 
 from __future__ import annotations
@@ -37,8 +41,10 @@ echo {mark} >&2
 echo {mark} $$
 """
 
+# A shell that waits for a program obeys a trap when that has ended, and what it starts does not inherit it.
 _FED = (
-    _ANNOUNCED
+    "trap 'exit 143' TERM\n"
+    + _ANNOUNCED
     + """\
 (exec "$@")
 exit $?
@@ -52,12 +58,14 @@ exec 3<&0 </dev/null
 {{ trap "" HUP INT TERM PIPE; read -r ended; kill -s TERM -- "-$$"; sleep {seconds}; kill -s KILL -- "-$$"; }} \
 <&3 >/dev/null 2>&1 &
 watcher=$!
+end_watcher() {{ kill -s KILL "$watcher"; wait "$watcher" 2>/dev/null; }}
+trap 'end_watcher; exit 143' TERM
 """
     + _ANNOUNCED
     + """\
 (exec "$@" 3<&-)
 status=$?
-kill -s KILL "$watcher"
+end_watcher
 exit "$status"
 """
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -78,6 +80,50 @@ def test_every_shell_ends_groups(sh: str, trap: str) -> None:
         assert group.wait(60) == (-signal.SIGKILL if trap else -signal.SIGTERM)
         gone = launched([*interpreter, *LAUNCHER_ARGV[1:]], ending_input(group.pid), b"")
         assert (gone.stdout, gone.stderr) == (b"", b"")
+
+
+# It reaps what is handed to it. PostgreSQL, where it is the first process of a container, takes one that ended with
+# another status than 0 or 1 for one of its own, and restarts with all connections lost (CleanupBackend, postmaster.c).
+FIRST_PROCESS = """
+import ctypes, json, os, subprocess, sys
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER (prctl(2))
+launcher = subprocess.Popen(json.loads(sys.argv[2]), executable=sys.argv[1], start_new_session=True)
+os.close(0)
+launcher.wait()
+try:
+    while True:
+        print(os.waitstatus_to_exitcode(os.wait()[1]))
+except ChildProcessError:
+    print("no more")
+"""
+
+
+@pytest.mark.parametrize("ends", ["by itself", "with its input", "from outside"])
+@pytest.mark.parametrize("sh", [pytest.param(name, marks=requires_program(name)) for name in POSIX_SHELLS])
+def test_nothing_that_was_killed_is_left_to_the_first_process(sh: str, ends: str) -> None:
+    command = Command(("sh", "-c", f"echo begun; exec sleep {0.1 if ends == 'by itself' else 1000}"))
+    launching = launching_input(command, "the-mark", feeds_input=ends == "from outside", host="here")
+    with subprocess.Popen(
+        [sys.executable, "-c", FIRST_PROCESS, shutil.which(sh) or sh, json.dumps(LAUNCHER_ARGV)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as first_process:
+        assert first_process.stdin
+        assert first_process.stdout
+        assert first_process.stderr
+        first_process.stdin.write(launching)
+        first_process.stdin.flush()
+        group = int(first_process.stdout.readline().split()[1])
+        assert first_process.stdout.readline() == b"begun\n"
+        if ends == "with its input":
+            first_process.stdin.close()
+        elif ends == "from outside":
+            launched([*LAUNCHER_ARGV], ending_input(group), b"")
+        *reaped, end = first_process.stdout.read().decode().splitlines()
+        assert ends != "by itself" or first_process.stderr.read() == b"the-mark\n"
+    assert end == "no more"
+    assert set(reaped) <= {"0", "1"}
 
 
 @pytest.mark.parametrize("name", ["", "A-B", "1A", "A=B", "A B", "Ä", "A\n", "$(id)"])
