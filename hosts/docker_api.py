@@ -189,8 +189,8 @@ class DockerApi:
         with self.translated():
             arguments = docker.utils.kwargs_from_env(environment)
             api = docker.APIClient(version="auto", timeout=self.deadlines.answer, **arguments)
-        # The SDK would keep a connection for each URL that it asked, and each program has its own. Over SSH each takes one
-        # of the 10 sessions that a server allows (MaxSessions, sshd_config(5)); its `num_pools` is not obeyed.
+        # The SDK would keep a connection for each URL that it asked, and each program has its own. Over SSH each takes
+        # one of the 10 sessions that a server allows (MaxSessions, sshd_config(5)). `num_pools` is not obeyed.
         api.headers["Connection"] = "close"
         return api
 

@@ -149,6 +149,11 @@ def test_the_next_program_makes_a_new_connection_where_the_old_one_broke(dockerd
         assert output_of(host, "echo again") == b"again\n"
 
 
+def test_one_program_after_another_takes_no_more_sessions_than_one(dockerd: Dockerd, container: str) -> None:
+    with running_sshd(lines=["MaxSessions 6"]) as sshd, opened(sshd, dockerd.url, container) as host:
+        assert [output_of(host, f"echo {number}") for number in range(8)] == [b"%d\n" % number for number in range(8)]
+
+
 def test_the_server_is_not_known(sshd: Sshd, dockerd: Dockerd, tmp_path: Path) -> None:
     server = replace(server_of(sshd), known_hosts_file=tmp_path / "none")
     host = open_nested_host(server, dockerd.url, "shop-db")
