@@ -12,6 +12,7 @@ from pathlib import Path
 from catalog import open_catalog
 from errors import HoldfastError
 from model import Backup, Configuration, Target
+from operations.stopped_containers import would_stop
 from operations.storage_check import check_storage
 from sources.factory import open_source
 from storages.workplace import Patience, Workplace
@@ -91,10 +92,12 @@ def _catalog(configuration: Configuration) -> Finding:
 
 
 def _source(backup: Backup, configuration: Configuration) -> Finding:
+    spool = configuration.state_directory / "spool"
     try:
-        with open_source(
-            backup, lambda _: None, configuration.own_folders, configuration.state_directory / "spool"
-        ) as source:
-            return Finding(backup.id, Verdict.OK, source.check())
+        with open_source(backup, lambda _: None, configuration.own_folders, spool) as source:
+            text = source.check()
+        if backup.stopped_containers is not None:
+            text += f"; STOP_CONTAINERS would stop {', '.join(would_stop(backup)) or 'none, as none of them runs'}"
     except HoldfastError as error:
         return Finding(backup.id, Verdict.FAILED, str(error))
+    return Finding(backup.id, Verdict.OK, text)

@@ -87,6 +87,14 @@ class Standstill:
                     error.add_note(problem)
 
 
+def would_stop(backup: Backup) -> list[str]:
+    """The names of the containers that a run would stop now. Raises HostError, as a run would."""
+    if backup.stopped_containers is None:
+        return []
+    with closing(containers_of(backup.ssh, docker_host(backup))) as containers:
+        return [each.name for each in _to_be_stopped(backup, backup.stopped_containers, containers)]
+
+
 @dataclass(slots=True)
 class StartedAgain:
     """What became of stopped containers: ``started`` run again, ``gone`` were removed meanwhile."""

@@ -305,3 +305,17 @@ def test_with_json_it_is_said_beside_the_document(site: Site) -> None:
     ended = site.holdfast.run("backup.py", "--json")
     assert json.loads(ended.stdout)["backups"]
     assert "What was stopped runs again now." in ended.stderr
+
+
+def test_doctor_names_them_and_leaves_them_alone(site: Site) -> None:
+    site.configure()
+    doctor = site.holdfast.run("main.py", "doctor")
+    assert (
+        f"ok       shop/out: this machine answers, and has sh; STOP_CONTAINERS would stop {', '.join(site.names)}\n"
+        in (doctor.stdout)
+    )
+    assert site.states() == ["running", "running"]
+    site.configure(STOP_CONTAINERS={"CONTAINER_NAME": "no-such-container", "DOCKER_HOST": site.dockerd.url})
+    doctor = site.holdfast.run("main.py", "doctor")
+    assert "failed   shop/out: " in doctor.stdout
+    assert "no-such-container" in doctor.stdout
