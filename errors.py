@@ -14,6 +14,8 @@
     ├── DrillError                     1   a drill could not be done: this says nothing of the copy
     ├── ArchiveError                   1   an archive cannot be made or opened
     │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
+    │   │   └── ForgedManifestError    1   a manifest is not what the holder of the key signed
+    │   ├── EncryptionKeyError         1   a key is none, or it does not open what it is given for
     │   └── HostileArchiveError        1   an archive that would write outside of its folder, and the like
     ├── SshError                       1   an SSH server refused us, or is not the one that is known
     │   └── SshUnavailableError        1   no answer, or the connection broke: the same request may succeed later
@@ -110,6 +112,14 @@ class ArchiveError(HoldfastError):
 
 class DamagedArchiveError(ArchiveError):
     """Bytes of an archive, index or manifest are not what they were when they were written."""
+
+
+class ForgedManifestError(DamagedArchiveError):
+    """A manifest is signed, and is not what was signed: somebody changed it who does not have the key."""
+
+
+class EncryptionKeyError(ArchiveError):
+    """What should be a key for encryption is none, or none of the keys at hand opens what is encrypted."""
 
 
 class HostileArchiveError(ArchiveError):

@@ -64,6 +64,7 @@ PLACES = {
     "msal": ("storages/onedrive/sign_in.py",),
     "requests": ("storages/onedrive/http.py",),
     "paramiko": ("ssh/",),
+    "cryptography": ("archives/age_", "archives/signature.py"),
     "docker": ("hosts/docker_api.py",),
     "rich": ("progress.py",),
 }
