@@ -84,6 +84,9 @@ def _drill(
     if manifest is None:
         _raise_why_unreadable(copy)
         return
+    size = copy.storage.stat(copy.keys.archive).size
+    if size != manifest.archive.size:
+        report.problems.append(f"the archive has {size:,} bytes where {manifest.archive.size:,} were stored")
     if manifest.status is RunStatus.PARTIAL:
         report.remarks.append("The copy is partial: what could not be read when it was made is not in it.")
     if "DB_INFO" in manifest.source:

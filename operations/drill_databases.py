@@ -206,4 +206,8 @@ def _described(rows: Sequence[Sequence[Any]]) -> str:
         return "it gave no row"
     if len(rows) > 1 or len(rows[0]) != 1:
         return "it gave more than one value"
-    return f"it gave {str(rows[0][0])[:_LONGEST_ANSWER]}"
+    value = rows[0][0]
+    if value is None:
+        return "it gave NULL"
+    written = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"it gave {written[:_LONGEST_ANSWER]}"

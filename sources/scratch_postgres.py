@@ -39,6 +39,9 @@ _SETTINGS = {
     "ssl": "off",
 }
 
+# Since then a long statement ends when its client has died. Before, it went on.
+_CHECKS_CONNECTIONS = (14,)
+
 _TABLES = """SELECT coalesce(json_agg(json_build_object('schema', nspname, 'name', relname,
     'holds_rows', relkind = 'r' OR relkind = 'm' AND relispopulated,
     'is_of_extension', EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
@@ -82,6 +85,8 @@ def open_scratch(server_version: str, accounts: str, folder: Path) -> Iterator[S
     except (HostError, SourceError) as error:
         raise DrillError(f"A scratch PostgreSQL server cannot be made. {error}") from error
     settings = {**_SETTINGS, "unix_socket_directories": str(folder), "port": str(_PORT)}
+    if client.version >= _CHECKS_CONNECTIONS:
+        settings["client_connection_check_interval"] = "1s"
     arguments = tuple(f"--{name}={value}" for name, value in settings.items())
     with running_server(host, account, (client.program("postgres"), f"-D{data}", *arguments)) as process:
         try:
