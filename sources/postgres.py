@@ -42,6 +42,8 @@ _DESCRIBE = """SELECT json_build_object(
     'comment', shobj_description(d.oid, 'pg_database'),
     'settings', (SELECT json_agg(setting) FROM pg_db_role_setting, unnest(setconfig) setting
         WHERE setrole = 0 AND setdatabase = d.oid),
+    'settings_of_roles', (SELECT json_agg(json_build_object('role', pg_get_userbyid(setrole), 'setting', setting))
+        FROM pg_db_role_setting, unnest(setconfig) setting WHERE setrole <> 0 AND setdatabase = d.oid),
     'privileges', CASE WHEN d.datacl IS NOT NULL THEN (
         SELECT coalesce(json_agg(json_build_object('privilege', privilege_type, 'grantable', is_grantable,
             'role', CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END)), '[]')
@@ -249,6 +251,8 @@ def _described(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
         "locale": catalog.get("datlocale", catalog.get("daticulocale")),
         "comment": found["comment"],
         "settings": found["settings"] or [],
+        "settings_of_roles": found["settings_of_roles"] or [],
+        "connection_limit": catalog["datconnlimit"],
         "privileges": found["privileges"],
         "extensions": found["extensions"] or {},
         "tables": [

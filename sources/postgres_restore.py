@@ -167,15 +167,23 @@ def _properties(name: str, original: Mapping[str, Any]) -> Iterator[str]:
     database = f"DATABASE {identifier(name)}"
     if original.get("comment"):
         yield f"COMMENT ON {database} IS {literal(original['comment'])}"
+    if original.get("connection_limit", -1) != -1:
+        yield f"ALTER {database} CONNECTION LIMIT {int(original['connection_limit'])}"
     for setting in original.get("settings", ()):
-        parameter, _, value = setting.partition("=")
-        # Lists such as search_path are kept as they were quoted; set_config() takes them so, and SET TO would not.
-        alteration = literal(f"ALTER {database} SET {identifier(parameter)} FROM CURRENT")
-        block = f"BEGIN PERFORM set_config({literal(parameter)}, {literal(value)}, false); EXECUTE {alteration}; END"
-        yield f"DO {literal(block)}"
+        yield _setting(database, setting)
+    for of_role in original.get("settings_of_roles", ()):
+        yield _setting(f"ROLE {identifier(of_role['role'])} IN {database}", of_role["setting"])
     if original.get("privileges") is not None:
         yield f"REVOKE ALL ON {database} FROM PUBLIC"
         for privilege in original["privileges"]:
             role = identifier(privilege["role"]) if privilege["role"] is not None else "PUBLIC"
             option = " WITH GRANT OPTION" if privilege["grantable"] else ""
             yield f"GRANT {privilege['privilege']} ON {database} TO {role}{option}"
+
+
+def _setting(of: str, setting: str) -> str:
+    """Lists such as search_path are kept as they were quoted; set_config() takes them so, and SET TO would not."""
+    parameter, _, value = setting.partition("=")
+    alteration = literal(f"ALTER {of} SET {identifier(parameter)} FROM CURRENT")
+    block = f"BEGIN PERFORM set_config({literal(parameter)}, {literal(value)}, false); EXECUTE {alteration}; END"
+    return f"DO {literal(block)}"

@@ -86,7 +86,10 @@ def server() -> Iterator[PostgresqlServer]:
         server.sql(SHOP, "shop")
         server.sql("""COMMENT ON DATABASE shop IS 'the shop''s'; ALTER DATABASE shop SET search_path TO stock, "$user";
             ALTER DATABASE shop SET work_mem TO '7MB'; REVOKE ALL ON DATABASE shop FROM PUBLIC;
-            GRANT CONNECT ON DATABASE shop TO "reads all; x" WITH GRANT OPTION;""")
+            GRANT CONNECT ON DATABASE shop TO "reads all; x" WITH GRANT OPTION;
+            ALTER DATABASE shop CONNECTION LIMIT 77;
+            ALTER ROLE "reads all; x" IN DATABASE shop SET statement_timeout TO '7min';
+            ALTER ROLE shop IN DATABASE shop SET search_path TO stock, "$user";""")
         yield server
 
 
