@@ -46,9 +46,10 @@ RESTORE_STEPS = """\
        mariadb --execute="CREATE DATABASE NEW_NAME"
        mariadb NEW_NAME < restored/databases/NAME.sql
 
-   A new server gets the users and their rights from restored/users.sql, after the databases:
+   A new server gets the users and their rights from restored/users.sql, after the databases (those that are there
+   already, as root is, give an error each, which does no harm):
 
-       mariadb < restored/users.sql
+       mariadb --force < restored/users.sql
 """
 
 

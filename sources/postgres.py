@@ -75,7 +75,8 @@ RESTORE_STEPS = """\
        createdb --template=template0 NEW_NAME
        pg_restore --exit-on-error --dbname=NEW_NAME restored/databases/NAME.dump
 
-   "pg_restore --list" shows what is in a dump, and "--no-owner" leaves the owners out.
+   "pg_restore --list" shows what is in a dump, and "--no-owner" leaves the owners out. In place of the last two lines,
+   "pg_restore --create --dbname=postgres FILE" makes the database under its old name, with its owner and settings.
 """
 
 
