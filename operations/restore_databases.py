@@ -136,4 +136,4 @@ class DatabaseRestore:
         except (DamagedArchiveError, StorageError) as error:
             self.report.problems.append(f"{printable(entry.member.path)}: {error}")
         except (RestoreError, SourceError, HostError) as error:
-            self.report.remarks.append(f"{error} --no-accounts leaves them out.")
+            self.report.remarks.append(f"{error}\n--no-accounts leaves them out.")

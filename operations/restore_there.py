@@ -125,8 +125,9 @@ class RemotePlace:
             self._on_written(Written(entry))
 
     def finish(self, symlinks: Sequence[Entry], folders: Sequence[Entry]) -> None:
-        made_links = list(self._unopposed(self._possible(symlinks)))
+        # Folders come first: a link in the place of one of them, or of one above, would lead what follows elsewhere.
         made_folders = list(self._possible(folders))
+        made_links = list(self._unopposed(self._possible(symlinks)))
         if self._tree.has_hard_links:
             self._tree.unpack(_in_chunks(self._names()))
         else:
@@ -134,6 +135,10 @@ class RemotePlace:
         # BusyBox makes links at the end, whatever their place, and so would change the times of folders.
         for part in (self._symlinks(made_links), self._attributes(made_folders)):
             self._tree.unpack(_in_chunks(part))
+        if not (self._tree.is_gnu or self._tree.is_root):
+            # BusyBox gives modes only as root; ours are whole but for those.
+            modes = [(self._as_is_possible(entry.member).mode, entry.member.path) for entry in reversed(made_folders)]
+            self._tree.change_modes(modes)
         for entry in made_links + made_folders:
             self._on_written(Written(entry))
 
@@ -216,7 +221,7 @@ class RemotePlace:
         parts = iter(parts)
         first = next(parts, None)
         if first is not None:
-            self._tree.unpack(_in_chunks(self._contents(chain([first], parts))))
+            self._tree.unpack(_in_chunks(self._contents(chain([first], parts))), into_ours=True)
 
     def _contents(self, parts: Iterable[Part]) -> Iterator[bytes]:
         file: _SentFile | None = None
@@ -280,7 +285,7 @@ class RemotePlace:
                 "extended attributes": bool(member.extended_attributes),
                 "fractions of a second in times": member.modified_ns % 10**9 != 0,
                 "holes in sparse files": member.data_extents is not None,
-                "times of symbolic links": member.kind is MemberKind.SYMLINK,
+                "owners and times of symbolic links": member.kind is MemberKind.SYMLINK,
             }
             self._lost.update(name for name, is_lost in losses.items() if is_lost)
         return member if self._tree.is_root else replace(member, mode=mode_for_another_owner(member))

@@ -74,13 +74,23 @@ while [ $# -gt 0 ]; do
 done
 """
 
+# Pairs of a mode and a path.
+_CHANGE_MODES = """
+cd "$1" || exit
+shift
+while [ $# -gt 0 ]; do
+    chmod "$1" "./$2" || exit
+    shift 2
+done
+"""
+
 _REMOVE = """
 rm -rf "$1/$2" || exit
 if [ "$3" = made ]; then rmdir "$1" 2>/dev/null; fi
 true
 """
 
-_UNPACK = 'umask 077; exec "$@" 2>&1'
+_UNPACK = 'umask "$1"; shift; exec "$@" 2>&1'
 _GNU_OPTIONS = (
     "--preserve-permissions",
     "--absolute-names",
@@ -157,12 +167,17 @@ class RemoteTree:
             found.update(some[number].partition(b":")[2] for number in numbers)
         return found
 
-    def unpack(self, archive: Iterable[bytes]) -> None:
-        """Unpack a tar archive in the folder. Raises RestoreError where tar could not make all of it, and what
-        ``archive`` raises."""
+    def unpack(self, archive: Iterable[bytes], *, into_ours: bool = False) -> None:
+        """Unpack a tar archive in the folder; ``into_ours`` says that all of it comes into ``ours``.
+
+        Raises RestoreError where tar could not make all of it, and what ``archive`` raises.
+        """
+        # Folders above those of the archive are nobody else's. In ours, which is closed to others, BusyBox of an
+        # ordinary user takes the umask off the modes of files.
+        umask = "0" if into_ours else "077"
         command = ("tar", "-x", "-f", "-", "-C", self._folder)
         options = _GNU_OPTIONS if self.is_gnu else _BUSYBOX_OPTIONS
-        full = Command(("sh", "-c", _UNPACK, "sh", *command, *options), ENVIRONMENT, "tar")
+        full = Command(("sh", "-c", _UNPACK, "sh", umask, *command, *options), ENVIRONMENT, "tar")
         with self.host.start(full, feeds_input=True) as running:
             listener = _Listener(running)
             listener.start()
@@ -182,6 +197,12 @@ class RemoteTree:
         """Give files of ours their real names, on a file system without hard links. What lies there is replaced."""
         for some in _in_argument_lists(argument for pair in pairs for argument in (pair.ours, pair.real)):
             output_of(self.host, Command(("sh", "-c", _MOVE, "sh", self._folder, *map(_decoded, some))))
+
+    def change_modes(self, modes: Iterable[tuple[int, bytes]]) -> None:
+        """Set the modes of folders, in this order."""
+        pairs = (argument for mode, path in modes for argument in (b"%o" % mode, path))
+        for some in _in_argument_lists(pairs):
+            output_of(self.host, Command(("sh", "-c", _CHANGE_MODES, "sh", self._folder, *map(_decoded, some))))
 
     @property
     def what_is_left(self) -> str:
@@ -211,6 +232,8 @@ class RemoteTree:
 
     def _failed(self, complaints: Sequence[str]) -> RestoreError:
         shown = "\n".join(complaints[:_LINES_SHOWN])
+        if "Wrote only " in shown:  # GNU tar says the reason only when it writes again
+            shown += "\nMost likely no space is left there."
         return RestoreError(
             f"The program tar on {self.host.name} could not put everything into {self._folder}:\n{shown}"
         )
@@ -224,7 +247,7 @@ class _Listener(threading.Thread):
         self._running = running
         self.refused_attributes: set[str] = set()
         self.complaints: list[str] = []
-        self.error: HostError | None = None
+        self.error: Exception | None = None
 
     def run(self) -> None:
         rest = b""
@@ -233,7 +256,7 @@ class _Listener(threading.Thread):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     self._hear(line)
-        except HostError as error:
+        except Exception as error:  # of whatever kind where the program was ended meanwhile
             self.error = error
         if rest:
             self._hear(rest)
