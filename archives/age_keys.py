@@ -27,6 +27,7 @@ from model import Secret
 _PUBLIC = "age"
 _PRIVATE = "age-secret-key-"
 _LARGEST_IDENTITY_FILE = 1 << 20
+_SHOWN = 16
 
 
 class Recipient(Protocol):
@@ -77,7 +78,7 @@ def parse_recipient(text: str) -> Recipient:
             '"# public key:" of its file has it. Keep the private one away from this machine.'
         )
     try:
-        if text.startswith("ssh-"):
+        if " " in text:
             return _ssh_recipient(text)
         prefix, data = age_bech32.decode(text)
         if prefix != _PUBLIC or len(data) != KEY_SIZE:
@@ -85,8 +86,8 @@ def parse_recipient(text: str) -> Recipient:
         return X25519Recipient(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise EncryptionKeyError(
-            f"The recipient {text!r} cannot be used: {error}. It must be a public key of age (age1…) or of SSH "
-            "(ssh-ed25519 … or ssh-rsa …)."
+            f"The recipient {_beginning(text)!r} cannot be used: {error}. It must be a public key of age (age1…) or "
+            "of SSH (ssh-ed25519 … or ssh-rsa …)."
         ) from None
 
 
@@ -127,6 +128,11 @@ def parse_identities(data: bytes, name: str, passphrase: Secret | None = None) -
             f"The identity file {name} holds no private key: a line that begins with AGE-SECRET-KEY-1, or an SSH key."
         )
     return identities
+
+
+def _beginning(text: str) -> str:
+    """Enough to find it: what stands in the wrong place may be a secret."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _native_identity(text: str, where: str) -> Identity:

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any
 
 from archives.entry import Entry
-from errors import DamagedArchiveError
+from errors import DamagedArchiveError, ForgedManifestError
 from model import MemberKind, Note, NoteKind, RunStatus
 from utils import printable
 
@@ -32,6 +32,7 @@ ENCRYPTION_FORMAT = "age-encryption.org/v1"
 
 _LISTED_NOTES = 1000
 _CHECKSUM_KEY = "sha256_of_lines_above"
+_SIGNATURE_BEGIN = b'"signature": {"public_key":'
 _SIGNATURE_LINE = re.compile(
     rb'  "signature": \{"public_key": "([\x21\x23-\x5b\x5d-\x7e]+)", "of_lines_above": "([A-Za-z0-9+/]{86}==)"\},\n'
 )
@@ -238,12 +239,16 @@ class Manifest:
 def split_signature(data: bytes) -> tuple[bytes, Signature | None]:
     """The lines of a manifest that are signed, and the signature; None where there is none.
 
-    It counts only where it stands: right above the checksum, so that nothing is left out of it.
+    It stands right above the checksum, so that nothing is left out of it. Raises ForgedManifestError where one stands
+    elsewhere, or in another form.
     """
     lines_above = data[: -len(_checksum_lines(b""))]
     start = lines_above.rfind(b"\n", 0, -1) + 1
     found = _SIGNATURE_LINE.fullmatch(lines_above, start)
     if found is None:
+        # Within a text of JSON, these quotes would have backslashes before them.
+        if _SIGNATURE_BEGIN in lines_above:
+            raise ForgedManifestError("the signature of the manifest is not where it was written: it was changed")
         return lines_above, None
     return lines_above[:start], Signature(found[1].decode("ascii"), base64.b64decode(found[2]))
 
