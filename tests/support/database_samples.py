@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # A leading dash, quotes, spaces, what a shell or SQL would take for more than a name, and letters of other scripts.
 DATABASE = '--o\'dd "shop"; $HOME `id` größe 数据'
+# mariadb-dump cannot dump events of a database whose name has a quote: it looks for the name with a backslash in it.
+MARIADB_DATABASE = "--o dd `shop`; $HOME $(id) größe 数据"
 RESTORED = "-rf 're\"stored'; $(id) 数"
 USER = "-the 'dumper\"; $USER ü"
 ROLE = "reads 'all\"; -x"
@@ -98,7 +100,7 @@ INSERT INTO sale SELECT id, '2026-01-01' FROM item WHERE id % 3 = 0;
 CREATE TABLE parts (a int) PARTITION BY RANGE (a) (
     PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE);
 INSERT INTO parts SELECT seq FROM seq_1_to_20;
-CREATE TABLE log (line text CHARACTER SET utf8mb4) ENGINE=Aria;
+CREATE TABLE log (line text CHARACTER SET utf8mb4) ENGINE=Aria PAGE_CHECKSUM=1;
 CREATE TABLE old (a int) ENGINE=MyISAM;
 INSERT INTO old VALUES (1);
 CREATE TABLE kept (a int) WITH SYSTEM VERSIONING; INSERT INTO kept VALUES (1);
@@ -122,9 +124,9 @@ MARIADB_USERS = f"""
 CREATE ROLE {backquoted(ROLE)}; CREATE USER 'owner'@'%' IDENTIFIED BY 'not the one that is looked for';
 CREATE USER ''@'192.0.2.%', owner@localhost IDENTIFIED VIA unix_socket REQUIRE SSL WITH MAX_USER_CONNECTIONS 3;
 GRANT {backquoted(ROLE)} TO owner@'%' WITH ADMIN OPTION; SET DEFAULT ROLE {backquoted(ROLE)} FOR owner@'%';
-GRANT SELECT (name), INSERT ON {backquoted(DATABASE)}.item TO {backquoted(ROLE)};
-GRANT ALL ON {backquoted(DATABASE.replace("_", chr(92) + "_"))}.* TO owner@'%' WITH GRANT OPTION;
-GRANT EXECUTE ON PROCEDURE {backquoted(DATABASE)}.fill TO owner@localhost; GRANT PROCESS ON *.* TO owner@'%';
+GRANT SELECT (name), INSERT ON {backquoted(MARIADB_DATABASE)}.item TO {backquoted(ROLE)};
+GRANT ALL ON {backquoted(MARIADB_DATABASE.replace("_", chr(92) + "_"))}.* TO owner@'%' WITH GRANT OPTION;
+GRANT EXECUTE ON PROCEDURE {backquoted(MARIADB_DATABASE)}.fill TO owner@localhost; GRANT PROCESS ON *.* TO owner@'%';
 """
 
 SQLITE = r"""

@@ -56,7 +56,7 @@ class Holdfast:
         """Write this configuration, whatever it says."""
         self.folder.mkdir(exist_ok=True)
         # JSON is YAML too.
-        self.config.write_text(json.dumps(configuration))
+        self.config.write_text(json.dumps(configuration, ensure_ascii=False), encoding="utf-8")
         self.config.chmod(0o600)
 
     def environment(self) -> dict[str, str]:

@@ -30,14 +30,17 @@ class MariadbServer:
 
     socket: Path
     process: subprocess.Popen[bytes]
+    port: int | None = None
 
     superuser = "root"
 
-    def sql(self, statements: str, database: str = "") -> str:
+    def sql(self, statements: str, database: str = "", *, stops_at_errors: bool = True) -> str:
         """Run statements as the superuser; the answer is what the client prints, without headings."""
-        command = ["mariadb", *self._options, "--batch", "--skip-column-names", f"--database={database}"]
+        options = ["--batch", "--skip-column-names", f"--database={database}"]
+        options += [] if stops_at_errors else ["--force"]
+        command = ["mariadb", *self._options, *options]
         answer = subprocess.run(command, input=statements, capture_output=True, text=True)
-        assert answer.returncode == 0, answer.stderr
+        assert answer.returncode == 0 or not stops_at_errors, answer.stderr
         return answer.stdout.strip()
 
     def text_of(self, database: str) -> str:
@@ -82,7 +85,7 @@ def mariadb_server(*, port: int | None = None, place: ServerPlace | None = None)
             server = place.start([program, "--no-defaults", *options], folder, log)
         try:
             _wait_until_ready(socket, folder / "log", server)
-            yield MariadbServer(socket, server)
+            yield MariadbServer(socket, server, port)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(_START_SECONDS)

@@ -55,54 +55,74 @@ _OF_DATABASE = {
 }
 
 _USERS = """SELECT JSON_OBJECT('user', user, 'host', host, 'rights', JSON_REMOVE(priv, '$.password_last_changed'))
-FROM mysql.global_priv WHERE user NOT IN ('root', 'mariadb.sys', 'PUBLIC') ORDER BY user, host"""
-_ROLES = """SELECT JSON_ARRAY(user, host, role, admin_option) FROM mysql.roles_mapping
-WHERE user <> 'root' OR role <> '' ORDER BY 1"""
+FROM mysql.global_priv WHERE user NOT IN ('mariadb.sys', 'PUBLIC') ORDER BY user, host"""
+_ROLES = "SELECT JSON_ARRAY(user, host, role, admin_option) FROM mysql.roles_mapping ORDER BY 1"
 
 
 def database_fingerprint(server: MariadbServer, database: str) -> Fingerprint:
     """Everything in a database: schema, every row, sequences, routines, triggers, events, views."""
-    found: Fingerprint = {what: _described(server, database, *where) for what, where in _OF_DATABASE.items()}
+    found = _described(server, database)
+    columns: dict[str, list[str]] = {}
+    for column in sorted(found["columns"], key=lambda column: int(column["ORDINAL_POSITION"])):
+        columns.setdefault(column["TABLE_NAME"], []).append(f"HEX({backquoted(column['COLUMN_NAME'])})")
     kinds = {row["TABLE_NAME"]: row["TABLE_TYPE"] for row in found["tables"]}
-    found["view texts"] = {
-        name: server.sql(f"SHOW CREATE VIEW {backquoted(name)}", database).replace(backquoted(database), "")
-        for name, kind in kinds.items()
-        if kind == "VIEW"
-    }
-    found["rows"] = {name: _rows(server, database, name, kind) for name, kind in kinds.items() if kind != "VIEW"}
+    questions = {}
+    for name, kind in kinds.items():
+        history = " FOR SYSTEM_TIME ALL" if kind == "SYSTEM VERSIONED" else ""
+        questions[name] = f"SELECT {', '.join(columns[name])} FROM {backquoted(name)}{history}"
+        if kind == "VIEW":
+            questions[name] = f"SHOW CREATE VIEW {backquoted(name)}"
+    for name, lines in _answers(server, database, questions).items():
+        if kinds[name] == "VIEW":
+            found.setdefault("view texts", {})[name] = [line.replace(f"{backquoted(database)}.", "") for line in lines]
+        else:
+            checksum = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+            found.setdefault("rows", {})[name] = [len(lines), checksum]
     return found
 
 
-def server_fingerprint(server: MariadbServer) -> Fingerprint:
-    """What belongs to the whole server: users with their passwords, roles, and what is granted to each."""
+def server_fingerprint(server: MariadbServer, *without: str) -> Fingerprint:
+    """What belongs to the whole server: users with their passwords, roles, and what is granted to each.
+
+    ``without`` are users who made roles: each server makes them administrators of these.
+    """
     users = [json.loads(_unescaped(line)) for line in server.sql(_USERS).splitlines()]
+    users = [user for user in users if user["user"] not in without]
+    roles = [json.loads(_unescaped(line)) for line in server.sql(_ROLES).splitlines()]
     grants = {}
     for user in users:
         name = f"{_literal(user['user'])}@{_literal(user['host'])}" if user["host"] else _literal(user["user"])
         grants[name] = sorted(server.sql(f"SHOW GRANTS FOR {name}").splitlines())
-    return {"users": users, "grants": grants, "roles": server.sql(_ROLES).splitlines()}
+    return {"users": users, "grants": grants, "roles": [role for role in roles if role[0] not in without]}
 
 
-def _described(server: MariadbServer, database: str, table: str, column: str) -> list[dict[str, Any]]:
-    """The rows of a table of the information schema that belong to the database."""
-    question = f"SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_NAME = '{table}'"
-    names = server.sql(f"{question} AND TABLE_SCHEMA = 'information_schema'").split()
-    pairs = ", ".join(f"'{name}', {backquoted(name)}" for name in names if name not in _LEFT_OUT)
-    asked = f"SELECT JSON_OBJECT({pairs}) FROM information_schema.{table} WHERE {column} = {_literal(database)}"
-    rows = [json.loads(_unescaped(line)) for line in server.sql(asked).splitlines()]
-    return sorted(rows, key=json.dumps)
+def _described(server: MariadbServer, database: str) -> Fingerprint:
+    """What the information schema says of the database: the rows of each of its tables."""
+    asked = """SELECT JSON_ARRAY(TABLE_NAME, COLUMN_NAME) FROM information_schema.COLUMNS
+        WHERE TABLE_SCHEMA = 'information_schema' ORDER BY TABLE_NAME, ORDINAL_POSITION"""
+    columns: dict[str, list[str]] = {}
+    for line in server.sql(asked).splitlines():
+        table, name = json.loads(line)
+        if name not in _LEFT_OUT:
+            columns.setdefault(table, []).append(f"'{name}', {backquoted(name)}")
+    questions = {
+        what: f"SELECT JSON_OBJECT({', '.join(columns[table])}) FROM information_schema.{table} "
+        f"WHERE {column} = {_literal(database)}"
+        for what, (table, column) in _OF_DATABASE.items()
+    }
+    answers = _answers(server, database, questions)
+    return {
+        what: sorted((json.loads(_unescaped(line)) for line in lines), key=json.dumps)
+        for what, lines in answers.items()
+    }
 
 
-def _rows(server: MariadbServer, database: str, table: str, kind: str) -> tuple[int, str]:
-    """The number of rows, and a checksum of them in an order of its own."""
-    history = " FOR SYSTEM_TIME ALL" if kind == "SYSTEM VERSIONED" else ""
-    columns = server.sql(
-        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = "
-        f"{_literal(database)} AND TABLE_NAME = {_literal(table)} ORDER BY ORDINAL_POSITION"
-    ).splitlines()
-    values = ", ".join(f"HEX({backquoted(_unescaped(column))})" for column in columns)
-    lines = server.sql(f"SELECT {values} FROM {backquoted(table)}{history}", database).splitlines()
-    return len(lines), hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+def _answers(server: MariadbServer, database: str, questions: dict[str, str]) -> dict[str, list[str]]:
+    """The lines of each answer, asked in one go."""
+    mark = "the next answer"
+    text = "".join(f"SELECT '{mark}'; {question};\n" for question in questions.values())
+    _, *answers = f"\n{server.sql(text, database)}\n".split(f"\n{mark}\n")
+    return {what: answer.splitlines() for what, answer in zip(questions, answers, strict=True)}
 
 
 def _literal(text: str) -> str:

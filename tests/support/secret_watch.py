@@ -73,7 +73,7 @@ def _look(name: str, secret: bytes, known: dict[str, bytes], seen: Seen) -> None
     """The command line each time, as a process may rewrite it; the environment where it is another program."""
     with suppress(OSError):  # it has ended meanwhile
         command_line = _read(f"/proc/{name}/cmdline")
-        if known.get(name) == command_line:
+        if not command_line or known.get(name) == command_line:  # it has none while it becomes another program
             return
         known[name] = command_line
         program = command_line.split(b"\0")[0].rpartition(b"/")[2].decode("utf-8", "backslashreplace")
