@@ -115,10 +115,10 @@ class _DatabaseDrill:
             self._scratch.database.restore_accounts([accounts.encode("utf-8", "surrogateescape")])
         except (RestoreError, SourceError, HostError, ArchiveError) as error:
             if self._scratch.database.accounts_come_first or isinstance(error, ArchiveError):
-                self._note(f"{member}: {error}", error)
+                self._note(member, error)
             else:
                 # Rights to what is in no database of this copy cannot be given here.
-                self._report.remarks.append(f"{member} was not restored as a whole. {error}")
+                self._report.remarks.append(f"{member} was not restored as a whole. {self._scratch.said_of(error)}")
 
     def _restore(self, stored: StoredDatabase) -> bool:
         member = printable(stored.entry.member.path)
@@ -126,7 +126,7 @@ class _DatabaseDrill:
         try:
             self._scratch.database.restore(self._content(stored.entry), name, stored.details, replace=True)
         except (RestoreError, SourceError, HostError, ArchiveError) as error:
-            self._note(f"{member}: {error}", error)
+            self._note(member, error)
             return False
         self._report.compared.databases += 1
         return True
@@ -142,7 +142,7 @@ class _DatabaseDrill:
         try:
             tables = self._scratch.tables(stored.name, stored.details)
         except (SourceError, HostError) as error:
-            self._note(f"{member}: its tables cannot be read. {error}", error)
+            self._note(f"{member}: its tables cannot be read", error)
             return
         problems, remarks = judge_tables(tables)
         self._report.problems += [f"{member}: {problem}." for problem in problems]
@@ -155,19 +155,19 @@ class _DatabaseDrill:
         try:
             rows = self._scratch.rows_of(stored.name, question)
         except (SourceError, HostError) as error:
-            self._note(f"{member}: the assertion {question!r} cannot be answered. {error}", error)
+            self._note(f"{member}: the assertion {question!r} cannot be answered", error)
             return
         if is_true(rows):
             self._report.compared.assertions += 1
         else:
             self._report.problems.append(f"{member}: the assertion {question!r} does not hold: {_described(rows)}.")
 
-    def _note(self, problem: str, error: HoldfastError) -> None:
+    def _note(self, what: str, error: HoldfastError) -> None:
         """A problem of the copy, unless it is one of this machine."""
         trouble = None if isinstance(error, ArchiveError) else self._scratch.own_trouble(error)
         if trouble is not None:
             raise DrillError(trouble) from error
-        self._report.problems.append(problem)
+        self._report.problems.append(f"{what}: {self._scratch.said_of(error)}")
 
 
 def _accounts(contents: DatabasesInCopy) -> str:

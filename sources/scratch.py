@@ -68,6 +68,9 @@ class Scratch(Protocol):
         A full disk, a server that has ended, a locale that is not installed: a sentence.
         """
 
+    def said_of(self, error: HoldfastError) -> str:
+        """What a person should read of an error: not the rows that a client program shows with it."""
+
 
 def open_scratch(engine: str, server_version: str, accounts: str, folder: Path) -> AbstractContextManager[Scratch]:
     """Scratch databases in ``folder``, which belongs to the user of :func:`server_account`, for as long as it is open.

@@ -52,6 +52,7 @@ _ENGINES = "SELECT engine FROM information_schema.engines WHERE support IN ('YES
 
 _TABLES_AT_ONCE = 200
 
+_SAYS = ":\n"  # between how a program ended and what it said (hosts.outcome)
 _ERROR = re.compile(r"^ERROR (\d+) [^\n]*", re.MULTILINE)
 
 # Numbers of errors (https://mariadb.com/kb/en/mariadb-error-code-reference/) that say what the machine lacks: space or
@@ -144,11 +145,14 @@ class ScratchMariadb:
     def own_trouble(self, error: HoldfastError) -> str | None:
         if self._process.ending is not None:
             return f"The scratch server ended by itself. {self._process.ending}"
-        # Before it the client may show the statement, and whatever stands in that.
-        last = max(_ERROR.finditer(str(error)), key=lambda found: found.start(), default=None)
+        last = _last_error(error)
         if last is None or int(last[1]) not in _LACKS:
             return None
         return f"{self.version} on this machine cannot do what is needed: {last[0]}."
+
+    def said_of(self, error: HoldfastError) -> str:
+        last = _last_error(error)
+        return str(error) if last is None else f"{str(error).partition(_SAYS)[0]}{_SAYS}{last[0]}"
 
     def _counted(self, database: str, tables: Sequence[str]) -> dict[str, int]:
         counts: list[int] = []
@@ -160,6 +164,11 @@ class ScratchMariadb:
             rows = self._server.ask(" UNION ALL ".join(numbered))
             counts += [int(row[1]) for row in sorted(rows, key=lambda row: int(row[0]))]
         return dict(zip(tables, counts, strict=True))
+
+
+def _last_error(error: HoldfastError) -> re.Match[str] | None:
+    """Before it the client shows the statement, and whatever stands in that."""
+    return max(_ERROR.finditer(str(error)), key=lambda found: found.start(), default=None)
 
 
 def _suitable(host: ScratchHost, server_version: str) -> _Programs:

@@ -53,18 +53,20 @@ _EXTENSIONS = "SELECT json_object_agg(name, default_version) FROM pg_available_e
 _COUNTS = "SELECT json_agg(n ORDER BY i) FROM (%s) AS counted"
 _TABLES_AT_ONCE = 200
 
-_TWO_ROWS = "SELECT json_agg(row_to_json(asked)) FROM (SELECT * FROM (\n%s\n) AS answer LIMIT 2) AS asked"
+_TWO_ROWS = """SELECT coalesce(json_agg(row_to_json(asked)), '[]') FROM (SELECT * FROM (
+%s
+) AS answer LIMIT 2) AS asked"""
 
 # What the server says (in English, as its locale is C) where the machine lacks something. Only what stands right behind
 # the kind of the message is looked at: further on there may be data.
 _LACKS = re.compile(
-    r"""^[^\n"']*\b(?:ERROR|FATAL|PANIC):\ +(?P<reason>(?:
+    r"""^(?!CONTEXT|DETAIL|HINT|LINE)(?:(?!ERROR:|FATAL:|PANIC:)[^\n])*(?:ERROR|FATAL|PANIC):\ +(?P<reason>(?:
     could\ not\ (?:extend|write|create|open|fsync|allocate|resize)\ [^\n]*(?:No\ space\ left|quota\ exceeded)
     |out\ of\ (?:shared\ )?memory|could\ not\ resize\ shared
     |extension\ "[^"\n]*"\ is\ not\ available|could\ not\ open\ extension\ control\ file
     |could\ not\ (?:access|load)\ (?:file|library)
     |could\ not\ open\ (?:dictionary|affix|stop-word|thesaurus|synonym)
-    |[^\n]*must\ be\ loaded\ via\ "?shared_preload_libraries
+    |[^\n]*(?:must|can\ only)\ be\ loaded\ via\ "?shared_preload_libraries
     |invalid\ (?:LC_\w+\ )?locale\ name|could\ not\ create\ locale|could\ not\ open\ collator|ICU\ is\ not\ supported
     |unrecognized\ configuration\ parameter)[^\n]*)""",
     re.VERBOSE | re.MULTILINE,
@@ -178,13 +180,16 @@ class ScratchPostgres:
 
     def rows_of(self, name: str, question: str) -> list[list[Any]]:
         found = self._server.ask(name, _TWO_ROWS % question.strip().rstrip(";"))
-        return [list(row.values()) for row in found or ()]
+        return [list(row.values()) for row in found]
 
     def own_trouble(self, error: HoldfastError) -> str | None:
         if self._process.ending is not None:
             return f"The scratch server ended by itself. {self._process.ending}"
         found = _LACKS.search(str(error))
         return f"{self.version} on this machine cannot do what is needed: {found['reason']}." if found else None
+
+    def said_of(self, error: HoldfastError) -> str:
+        return str(error)
 
     def _counted(self, database: str, tables: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         counts: list[int] = []

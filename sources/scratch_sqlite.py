@@ -72,6 +72,9 @@ class ScratchSqlite:
             return None
         return f"The copy comes from {self._original_version}, and {self.version} on this machine is older. {error}"
 
+    def said_of(self, error: HoldfastError) -> str:
+        return str(error)
+
     def _count(self, name: str, table: str) -> int:
         quoted = table.replace('"', '""')
         return int(self._asked(name, f'SELECT count(*) FROM "{quoted}"')[0][0])  # noqa: S608 - it is quoted

@@ -86,6 +86,7 @@ def change_dumps(monkeypatch: pytest.MonkeyPatch, module: Any, change: Callable[
     def chunks(dump: Any) -> Iterator[bytes]:
         data = b"".join(original(dump))
         changed = change(data)
+        assert changed != data
         sizes.append(len(changed))
         yield changed
 
