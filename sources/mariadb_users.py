@@ -8,7 +8,7 @@ is.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from sources.mariadb_client import Server, identifier
 
@@ -24,6 +24,10 @@ _USERS = "SELECT HEX(CONVERT(user USING utf8mb4)), HEX(CONVERT(host USING utf8mb
 _HASHES_AS_DIGITS = "/*!80017 SET SESSION print_identified_with_as_hex = ON */; "
 
 _MARK = "-- account "
+
+# No SHOW answers with the first. An argument may have 128 KiB (MAX_ARG_STRLEN, execve(2)), an account has some 100.
+_NEXT = "next"
+_ASKED_AT_ONCE = 100
 
 Account = tuple[str, str]
 """User and host; a role of MariaDB has the host ``""``."""
@@ -43,14 +47,15 @@ def text_of_users(server: Server) -> str:
     """Every account first, then the grants: they name each other. Raises SourceError."""
     lines = ["-- Users, roles and grants, as SHOW CREATE USER and SHOW GRANTS say them."]
     accounts = accounts_of(server)
-    for account, is_role in accounts.items():
-        creation = f"CREATE ROLE {identifier(account[0])}"
-        if not is_role:
-            creation = "\n".join(_shown(server, f"CREATE USER {written(account)}"))
-        lines += [_MARK + json.dumps(account), creation + ";"]
-    for account, is_role in accounts.items():
-        name = identifier(account[0]) if is_role else written(account)
-        for grant in _shown(server, f"GRANTS FOR {name}"):
+    names = {account: identifier(account[0]) if is_role else written(account) for account, is_role in accounts.items()}
+    users = [account for account, is_role in accounts.items() if not is_role]
+    creations = {account: [f"CREATE ROLE {name}"] for account, name in names.items()}
+    creations |= zip(users, _shown(server, [f"CREATE USER {names[user]}" for user in users]), strict=True)
+    for account, statements in creations.items():
+        lines += [_MARK + json.dumps(account), "\n".join(statements) + ";"]
+    all_grants = _shown(server, [f"GRANTS FOR {name}" for name in names.values()])
+    for account, grants in zip(names, all_grants, strict=True):
+        for grant in grants:
             lines += [_MARK + json.dumps(account), grant + ";"]
     return "\n".join(lines) + "\n"
 
@@ -71,8 +76,17 @@ def written(account: Account) -> str:
     return f"{identifier(account[0])}@{identifier(account[1])}"
 
 
-def _shown(server: Server, what: str) -> list[str]:
-    return [row[0] for row in server.ask(f"{_HASHES_AS_DIGITS}SHOW {what}")]
+def _shown(server: Server, questions: Sequence[str]) -> list[list[str]]:
+    """The answer to each SHOW. Many are asked at once, as the client is started for each time, perhaps far away."""
+    answers: list[list[str]] = []
+    for first in range(0, len(questions), _ASKED_AT_ONCE):
+        asked = (f"SELECT '{_NEXT}'; SHOW {question}" for question in questions[first : first + _ASKED_AT_ONCE])
+        for row in server.ask(f"{_HASHES_AS_DIGITS}{'; '.join(asked)}"):
+            if row[0] == _NEXT:
+                answers.append([])
+            else:
+                answers[-1].append(row[0])
+    return answers
 
 
 def _statements(text: str) -> Iterator[tuple[Account, str]]:

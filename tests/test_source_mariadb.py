@@ -218,6 +218,18 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         dumped(DatabaseSource("mariadb", ("shop",), host=str(tmp_path / "socket")))
 
 
+def test_every_one_of_many_users_is_dumped_with_its_own_rights(server: MariadbServer) -> None:
+    users = [f"of many {number}" for number in range(150)]
+    server.sql("".join(f"CREATE USER `{user}`; GRANT CREATE ON shop.`{user}` TO `{user}`;" for user in users))
+    try:
+        text = dumped(source_of(server, "shop")).contents[b"users.sql"].decode()
+    finally:
+        server.sql("".join(f"DROP USER `{user}`;" for user in users))
+    for user in users:
+        assert text.count(f"CREATE USER `{user}`@`%`") == 1
+        assert f'-- account ["{user}", "%"]\nGRANT CREATE ON `shop`.`{user}` TO `{user}`@`%`;' in text
+
+
 def test_what_a_user_would_not_be_shown_is_named_before_the_dump(server: MariadbServer) -> None:
     source = source_of(server, "shop", username="few", password=None)
     with pytest.raises(SourceError, match=r"few@localhost on this machine lacks TRIGGER, EVENT, EXECUTE on .*`shop`"):
