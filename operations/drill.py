@@ -9,7 +9,15 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from archives.manifest import Manifest
-from errors import ArchiveError, HoldfastError, StorageError, StorageUnavailableError, UsageError
+from errors import (
+    ArchiveError,
+    DamagedArchiveError,
+    HoldfastError,
+    ObjectNotFoundError,
+    StorageError,
+    StorageUnavailableError,
+    UsageError,
+)
 from model import Assertion, Backup, OnProgress, RunStatus
 from operations.copies import StoredCopy, read_entries
 from operations.drill_databases import drill_databases
@@ -87,12 +95,18 @@ def _drill(
     size = copy.storage.stat(copy.keys.archive).size
     if size != manifest.archive.size:
         report.problems.append(f"the archive has {size:,} bytes where {manifest.archive.size:,} were stored")
+    try:
+        read_entries(copy)
+    except (DamagedArchiveError, ObjectNotFoundError) as error:
+        # A restore goes on without the index, so this one does too.
+        report.problems.append(str(error))
     if manifest.status is RunStatus.PARTIAL:
         report.remarks.append("The copy is partial: what could not be read when it was made is not in it.")
     if "DB_INFO" in manifest.source:
         drill_databases(copy, base, assertions, report, on_progress)
     elif "COMMAND" in manifest.source:
-        _drill_output(copy, report, on_progress)
+        if not report.problems:
+            _drill_output(copy, report, on_progress)
     else:
         with scratch_folder(base) as folder:
             drill_files(copy, folder, report, on_progress)

@@ -183,7 +183,7 @@ def _by_database(
     names = [database.name for database in contents.databases]
     found: dict[str, list[str]] = {}
     for assertion in assertions:
-        if not assertion.database and len(names) > 1:
+        if not assertion.database and len(names) != 1:
             raise DrillError(
                 f"The copy holds several databases ({', '.join(names)}), and the assertion {assertion.query!r} does "
                 "not say which of them is asked."

@@ -39,7 +39,7 @@ def drill_files(copy: StoredCopy, folder: Path, report: DrillReport, on_progress
     restored = _restored(copy, folder / "files", on_progress)
     report.problems += restored.problems
     report.remarks += restored.remarks
-    if not restored.problems:
+    if not report.problems:
         comparison = _Comparison(folder / "files", restored.refused_attributes, report)
         try:
             comparison.run(copy)

@@ -65,11 +65,12 @@ def server_folder(base: Path, account: pwd.struct_passwd) -> Iterator[Path]:
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Raises DrillError where so many bytes are not free."""
+    """Raises DrillError where a drill in its folder would need more bytes than are free."""
     free = shutil.disk_usage(folder).free
+    base = next(parent for parent in folder.parents if not parent.name.startswith(_PREFIX))
     if size > free:
         raise DrillError(
-            f"The drill needs about {format_size(size)} in {folder.parent}, where {format_size(free)} are free. Free "
+            f"The drill needs about {format_size(size)} in {base}, where {format_size(free)} are free. Free "
             "some space, or name a folder on another disk."
         )
 

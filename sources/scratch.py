@@ -18,6 +18,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 from errors import DrillError, HoldfastError
 from sources.database import Database
+from utils import printable
+
+ENGINES = ("postgres", "mariadb", "sqlite")
+"""Those whose databases can be restored into scratch ones, each by the module ``sources.scratch_`` of its name."""
 
 _Name = TypeVar("_Name")
 
@@ -78,10 +82,9 @@ def open_scratch(engine: str, server_version: str, accounts: str, folder: Path) 
     ``server_version`` is that of the server that the copy comes from, ``accounts`` the text of its roles or users.
     Entering raises DrillError where there can be none.
     """
-    try:
-        module = importlib.import_module(f"sources.scratch_{engine}")
-    except ModuleNotFoundError:
-        raise DrillError(f"There is no drill for databases of TYPE {engine} yet.") from None
+    if engine not in ENGINES:
+        raise DrillError(f"There is no drill for databases of TYPE {printable(engine.encode())}.")
+    module = importlib.import_module(f"sources.scratch_{engine}")
     return cast("AbstractContextManager[Scratch]", module.open_scratch(server_version, accounts, folder))
 
 

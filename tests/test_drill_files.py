@@ -101,7 +101,8 @@ def test_a_part_that_is_missing_or_damaged(
         path.write_bytes(path.read_bytes()[:-100])
     report = drill(copy, base)
     assert report.outcome is DrillOutcome.FAILED
-    assert report.problems
+    (problem,) = report.problems
+    assert str(path.name) in problem or "bytes where" in problem
 
 
 def test_a_manifest_that_cannot_be_read(copy: StoredCopy, base: Path, tmp_path: Path) -> None:
@@ -322,6 +323,15 @@ def test_a_sqlite_database_that_is_damaged_in_a_whole_frame(
     assert len(damaged) == 1
     assert report.outcome is DrillOutcome.FAILED, report.sentences()
     assert "integrity_check" in report.problems[0]
+
+
+def test_a_database_without_its_index_is_restored_all_the_same(database: Path, base: Path, tmp_path: Path) -> None:
+    copy = copy_of_source(tmp_path / "storage", DatabaseSource("sqlite", (str(database),)))
+    path_of(tmp_path / "storage", copy.keys.index).unlink()
+    report = drill(copy, base, "SELECT count(*) = 2000 FROM item")
+    assert report.outcome is DrillOutcome.FAILED
+    assert len(report.problems) == 1
+    assert (report.compared.databases, report.compared.assertions) == (1, 1)
 
 
 def test_what_a_program_wrote_is_only_read_again(base: Path, tmp_path: Path) -> None:
