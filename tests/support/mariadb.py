@@ -79,6 +79,7 @@ def mariadb_server(*, port: int | None = None, place: ServerPlace | None = None)
         place = place or Here()
         seen = place.path(folder)
         options = [f"--datadir={seen}/data", f"--socket={seen}/socket", f"--pid-file={seen}/pid", "--skip-log-bin"]
+        options += [f"--tmpdir={seen}"]  # at its start it removes the temporary tables of all servers with the same one
         options += ["--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=16M"]
         options += ["--skip-networking"] if port is None else ["--bind-address=127.0.0.1", f"--port={port}"]
         with (folder / "log").open("wb") as log:
@@ -103,7 +104,7 @@ def mariadbd_program() -> Path:
 
 def _make_data(data: Path) -> None:
     options = [f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
-    command = ["mariadb-install-db", "--no-defaults", *options, "--innodb-log-file-size=16M"]
+    command = ["mariadb-install-db", "--no-defaults", *options, f"--tmpdir={data.parent}", "--innodb-log-file-size=16M"]
     answer = subprocess.run(command, cwd=data.parent, capture_output=True, **as_user(user_without_rights()))
     assert answer.returncode == 0, answer.stderr.decode()
 
