@@ -18,8 +18,8 @@ DATABASE = "shop"
 USER = "dumper"
 PASSWORD = f"{CANARY}-of-the-database"
 
-# A row is 130 bytes of a dump, which are packed to half.
-_ROWS = 8_000 * blocks_to_see(2)
+# Each is 130 bytes of a dump.
+_ROWS = 8_500 * blocks_to_see()
 
 _POSTGRES = f"""
 CREATE TABLE item AS SELECT n, sha512(n::text::bytea) AS data FROM generate_series(1, {_ROWS}) n;
