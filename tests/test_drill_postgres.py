@@ -391,13 +391,19 @@ def test_as_an_ordinary_user(storage: Path, *, is_isolated: bool) -> None:
 
 
 @requires_root
-def test_in_a_private_folder_that_the_user_of_the_server_cannot_enter(server: PostgresqlServer, tmp_path: Path) -> None:
-    before = set(scratch_folder.PUBLIC_BASE.iterdir())
-    (tmp_path / "private").mkdir(mode=0o700)
-    assert drill(shop(server, tmp_path), tmp_path / "private").outcome is DrillOutcome.PASSED
-    assert list((tmp_path / "private").iterdir()) == []
-    left = set(scratch_folder.PUBLIC_BASE.iterdir()) - before
-    assert [path for path in left if tmp_path.name in path.name] == []
+def test_in_a_private_folder_that_the_user_of_the_server_cannot_enter(
+    server: PostgresqlServer, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the server's folder is where all users may make one, and its name is short."""
+    monkeypatch.setattr(scratch_folder, "PUBLIC_BASE", base)
+    copy = shop(server, tmp_path)
+    long = tmp_path / ("long" * 20)
+    for folder in (tmp_path / "private", long):
+        folder.mkdir(mode=0o700)
+        seen = base.stat().st_mtime_ns
+        assert drill(copy, folder).outcome is DrillOutcome.PASSED
+        assert base.stat().st_mtime_ns > seen
+        assert list(folder.iterdir()) == []
 
 
 # --- the servers of the person ------------------------------------------------------------------------------------
