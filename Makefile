@@ -17,7 +17,7 @@ demo: ## schedule the sample config.yaml, run its backups once and show how to g
 
 test: ## run the tests
 	@tools/setup.sh test
-	@$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist load
+	@$(PYTHON) -m pytest --numprocesses 4 --dist load
 
 lint: ## check style, format and types
 	@tools/setup.sh develop
