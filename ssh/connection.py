@@ -381,7 +381,7 @@ def _negotiated_transport(
         transport.close()
         raise SshUnavailableError(
             f"What listens at {server} did not greet us as an SSH server within {server.deadlines.connect:g} s. "
-            "Check HOST and PORT; a busy server may answer later."
+            "Check its address and port; a busy server may answer later."
         ) from error
     except BaseException:
         transport.close()
@@ -405,18 +405,18 @@ def _socket(server: SshServer) -> socket.socket:
     try:
         opened = socket.create_connection((server.address, server.port), server.deadlines.connect)
     except socket.gaierror as error:
-        unknown = f"The name of the SSH server {server.address} is not known to the DNS ({error.strerror}). Check HOST."
+        unknown = f"The name of the SSH server {server.address} is not known to the DNS ({error.strerror}). Check it."
         if error.errno == socket.EAI_AGAIN:
             raise SshUnavailableError(unknown) from error
         raise SshError(unknown) from error
     except ConnectionRefusedError as error:
         raise SshUnavailableError(
-            f"Nothing listens at {server}: the connection was refused. Check HOST and PORT, and that it runs."
+            f"Nothing listens at {server}: the connection was refused. Check its address and port, and that it runs."
         ) from error
     except OSError as error:
         reason = error.strerror or f"no answer within {server.deadlines.connect:g} s"
         raise SshUnavailableError(
-            f"The SSH server {server} cannot be reached: {reason}. Check HOST, PORT, and the firewalls between."
+            f"The SSH server {server} cannot be reached: {reason}. Check its address and port, and the firewalls between."
         ) from error
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Without these a connection whose other end is gone looks alive for hours: tcp(7).

@@ -147,7 +147,7 @@ def test_a_password_where_the_server_takes_keys_only(sshd: Sshd) -> None:
 
 
 def test_a_name_that_the_dns_does_not_know() -> None:
-    with pytest.raises(SshError, match=r"server no-such-host\.invalid is not known to the DNS.*Check HOST"):
+    with pytest.raises(SshError, match=r"server no-such-host\.invalid is not known to the DNS.*Check it"):
         connect(SshServer("no-such-host.invalid", Credentials(USER)))
 
 
