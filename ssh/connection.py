@@ -416,7 +416,7 @@ def _socket(server: SshServer) -> socket.socket:
     except OSError as error:
         reason = error.strerror or f"no answer within {server.deadlines.connect:g} s"
         raise SshUnavailableError(
-            f"The SSH server {server} cannot be reached: {reason}. Check its address and port, and the firewalls between."
+            f"The SSH server {server} cannot be reached: {reason}. Check its address, its port, and firewalls between."
         ) from error
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Without these a connection whose other end is gone looks alive for hours: tcp(7).
