@@ -239,10 +239,10 @@ def test_a_folder_that_cannot_be_made(copy: StoredCopy, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_ended_in_the_middle(base: Path, tmp_path: Path, number: signal.Signals) -> None:
-    tree = make_tree(tmp_path / "tree", files=3000)
+    tree, held = make_tree(tmp_path / "tree"), tmp_path / "held"
     copy = make_copy(tmp_path / "storage", tree)
-    process = start_drill(tmp_path / "storage", base)
-    assert wait_until(lambda: any(base.glob("*/files/*")), process)
+    process = start_drill(tmp_path / "storage", base, held_at=held)
+    assert wait_until(held.exists, process)
     process.send_signal(number)
     process.wait(60)
     if number is signal.SIGKILL:

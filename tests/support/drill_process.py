@@ -6,13 +6,14 @@ import importlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from errors import InterruptedRun
 from interruption import end_cleanly_on_signals
-from model import Assertion
+from model import Assertion, Member, OnProgress
 from operations.drill import drill_copy
 from sources import scratch_server
 from tests.support.copies import backup_of, find_copy
@@ -39,6 +40,17 @@ def _become(user: int) -> None:
     os.setuid(user)
 
 
+def _held_at(mark: str | None) -> OnProgress:
+    """Goes on, or stops with the first file that is there, and says so with the file ``mark``."""
+
+    def on_progress(_member: Member, _size: int) -> None:
+        while mark is not None:
+            Path(mark).touch()
+            time.sleep(0.02)
+
+    return on_progress
+
+
 def main() -> int:
     plan = json.loads(sys.argv[1])
     copy = find_copy(backup_of(Path(plan["storage"])))
@@ -49,7 +61,7 @@ def main() -> int:
     end_cleanly_on_signals()
     assertions = [Assertion(query) for query in plan["assertions"]]
     try:
-        report = drill_copy(copy, Path(plan["base"]), lambda _member, _size: None, assertions)
+        report = drill_copy(copy, Path(plan["base"]), _held_at(plan["held_at"]), assertions)
     except InterruptedRun as interruption:
         return interruption.exit_code
     sys.stdout.write(json.dumps({"outcome": report.outcome.value, "sentences": report.sentences()}))

@@ -113,13 +113,16 @@ def start_drill(
     is_isolated: bool = True,
     user: int | None = None,
     environment: Mapping[str, str] | None = None,
+    held_at: Path | None = None,
 ) -> subprocess.Popen[str]:
     """A process that drills the newest copy on the storage, and prints its outcome and its sentences as JSON.
+
+    With ``held_at`` it makes this file once a first file was restored, and goes no further.
 
     ``environment`` is added to that of this process; ``user`` is the number of another one that it becomes.
     """
     document = {"storage": str(storage), "base": str(base), "assertions": assertions, "isolated": is_isolated}
-    plan = json.dumps({**document, "user": user})
+    plan = json.dumps({**document, "user": user, "held_at": str(held_at) if held_at else None})
     command = [sys.executable, str(ROOT / "tests" / "support" / "drill_process.py"), plan]
     given = {**os.environ, **(environment or {})}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=given)
