@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from errors import HostError
@@ -145,6 +146,8 @@ class DockerApi:
         try:
             state = self._state(found)
         except HostError as error:
+            if getattr(error.__cause__, "status_code", None) == HTTPStatus.NOT_FOUND:
+                return "was cut off: the container has ended, and was removed"
             return f"was cut off: {error}"
         if state.get("Running"):
             return "was cut off: the connection to Docker ended before the program did"

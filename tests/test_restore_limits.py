@@ -46,7 +46,7 @@ def as_ordinary_user(action: Callable[[], object]) -> object:
             os.setgroups([])
             os.setgid(ORDINARY_USER)
             os.setuid(ORDINARY_USER)
-            os.write(writing, json.dumps(action()).encode())
+            os.write(writing, json.dumps(action(), default=sorted).encode())
         except BaseException as error:
             os.write(writing, json.dumps(repr(error)).encode())
         finally:
