@@ -1,9 +1,10 @@
-"""Small helpers for every floor, from the standard library only: sizes, times, redaction, private folders."""
+"""Small helpers for every floor, from the standard library only: sizes, times, redaction, private folders, chunks."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,3 +107,18 @@ def fsync_directory(path: Path | str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def joined(chunks: Iterable[bytes], least: int) -> Iterator[bytes]:
+    """The same bytes in chunks of at least ``least`` bytes, but for the last: a write or a packet costs some
+    microseconds however small it is."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= least:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

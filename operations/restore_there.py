@@ -27,6 +27,7 @@ from operations.restore_place import OnWritten, Written
 from sources.path_list import PathList
 from sources.remote_tree import Pair, RemoteTree
 from sources.tar_writer import END, TarWriter, padding
+from utils import joined
 
 _CHUNK = 256 << 10
 
@@ -129,12 +130,12 @@ class RemotePlace:
         made_folders = list(self._possible(folders))
         made_links = list(self._unopposed(self._possible(symlinks)))
         if self._tree.has_hard_links:
-            self._tree.unpack(_in_chunks(self._names()))
+            self._tree.unpack(joined(self._names(), _CHUNK))
         else:
             self._tree.move(Pair(self._name(number), path) for number, path in enumerate(self._came) if path)
         # BusyBox makes links at the end, whatever their place, and so would change the times of folders.
         for part in (self._symlinks(made_links), self._attributes(made_folders)):
-            self._tree.unpack(_in_chunks(part))
+            self._tree.unpack(joined(part, _CHUNK))
         if not (self._tree.is_gnu or self._tree.is_root):
             # BusyBox gives modes only as root; ours are whole but for those.
             modes = [(self._as_is_possible(entry.member).mode, entry.member.path) for entry in reversed(made_folders)]
@@ -221,7 +222,7 @@ class RemotePlace:
         parts = iter(parts)
         first = next(parts, None)
         if first is not None:
-            self._tree.unpack(_in_chunks(self._contents(chain([first], parts))), into_ours=True)
+            self._tree.unpack(joined(self._contents(chain([first], parts)), _CHUNK), into_ours=True)
 
     def _contents(self, parts: Iterable[Part]) -> Iterator[bytes]:
         file: _SentFile | None = None
@@ -342,17 +343,3 @@ def _without_holes(entry: Entry) -> Entry:
 
 def _damage(error: HoldfastError) -> str:
     return f"{error}; nothing of it is kept there, but a restore into a folder of this machine keeps what can be read"
-
-
-def _in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Large ones: each costs a packet or a system call."""
-    held: list[bytes] = []
-    length = 0
-    for piece in pieces:
-        held.append(piece)
-        length += len(piece)
-        if length >= _CHUNK:
-            yield b"".join(held)
-            held, length = [], 0
-    if held:
-        yield b"".join(held)

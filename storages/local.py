@@ -33,7 +33,7 @@ from errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, Stora
 from model import StorageDefinition, StoredObject
 from storages.settings import required_setting
 from storages.storage import UNFINISHED_PREFIX, check_file_key, is_text
-from utils import fsync_directory
+from utils import fsync_directory, joined
 
 _BLOCK_SIZE = 1 << 20
 # How much is flushed and read back at a time. Larger means fewer flushes; smaller means that less is left to check
@@ -73,7 +73,7 @@ class LocalStorage:
             with self._translated(path):
                 file = _ReadBackFile(temporary)
             with file:
-                for block in _gather(chunks):
+                for block in joined(chunks, _BLOCK_SIZE):
                     with self._translated(path):
                         file.write(block)
                 with self._translated(path):
@@ -288,20 +288,6 @@ def _disk_holds(descriptor: int, start: int, length: int, expected_crc: int) -> 
         offset += count
     os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
     return crc == expected_crc
-
-
-def _gather(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of at least 1 MiB, but for the last: a write costs some microseconds however small."""
-    pieces: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size >= _BLOCK_SIZE:
-            yield b"".join(pieces)
-            pieces, size = [], 0
-    if pieces:
-        yield b"".join(pieces)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.support.archives import MIB, walk
 from tests.support.product_code import ROOT
 from tests.support.skips import requires_program, requires_root
 from tests.support.small_disk import small_disk
+from tests.support.trees import make_files
 
 CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# a comment\n"
 
@@ -33,17 +34,6 @@ def tree(tmp_path: Path) -> Path:
     root = tmp_path / "tree"
     root.mkdir()
     return root
-
-
-def make(tree: Path, *names: str) -> None:
-    """Files with these names; one that ends in a slash is a folder."""
-    for name in names:
-        path = tree / name
-        if name.endswith("/"):
-            path.mkdir(parents=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(name.encode())
 
 
 def names(members: list[Member], tree: Path) -> list[str]:
@@ -61,7 +51,7 @@ def name_of(path: Path) -> bytes:
 
 
 def test_members_come_in_the_order_of_their_names_folder_by_folder(tree: Path) -> None:
-    make(tree, "b/x", "b/a", "a", "c/", "b.txt", "é")
+    make_files(tree, "b/x", "b/a", "a", "c/", "b.txt", "é")
     members, notes = walk(tree)
     assert names(members, tree) == ["a", "b/", "b/a", "b/x", "b.txt", "c/", "é"]
     assert members[0].path == name_of(tree)
@@ -86,7 +76,7 @@ def test_what_is_known_of_a_member(tree: Path) -> None:
 
 @requires_root
 def test_an_owner_without_a_name_has_none(tree: Path) -> None:
-    make(tree, "file")
+    make_files(tree, "file")
     os.chown(tree / "file", 4_000_000_000, 4_000_000_001)
     file = walk(tree)[0][1]
     assert (file.uid, file.gid, file.user, file.group) == (4_000_000_000, 4_000_000_001, "", "")
@@ -119,7 +109,7 @@ def never_opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
 
 def test_special_files_are_said_and_never_opened(tree: Path, never_opened: list[bytes]) -> None:
-    make(tree, "file")
+    make_files(tree, "file")
     os.mkfifo(tree / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tree / "socket"))
@@ -180,14 +170,14 @@ def test_a_path_that_is_a_special_file_itself_is_said(tree: Path) -> None:
     ],
 )
 def test_exclude_understands_gitignore(tree: Path, patterns: list[str], kept: list[str]) -> None:
-    make(tree, "a.log", "b.tmp", "d/e/c", "d/e/x.tmp", "d/f", "f")
+    make_files(tree, "a.log", "b.tmp", "d/e/c", "d/e/x.tmp", "d/f", "f")
     members, notes = walk(tree, exclude=tuple(patterns))
     assert names(members, tree) == kept
     assert notes == []
 
 
 def test_patterns_hold_below_each_path_and_never_for_the_path_itself(tree: Path) -> None:
-    make(tree, "cache/a", "cache/cache", "single.tmp")
+    make_files(tree, "cache/a", "cache/cache", "single.tmp")
     members, _ = walk(tree / "cache", tree / "single.tmp", exclude=("cache", "*.tmp"))
     assert names(members, tree) == ["cache/", "cache/a", "single.tmp"]
 
@@ -232,7 +222,7 @@ def random_pattern(chosen: random.Random) -> str:
 
 
 def test_exclude_caches_needs_the_signature(tree: Path) -> None:
-    make(tree, "cache/data", "false/data", "link/data", "pipe/data")
+    make_files(tree, "cache/data", "false/data", "link/data", "pipe/data")
     (tree / "cache/CACHEDIR.TAG").write_bytes(CACHE_TAG)
     (tree / "false/CACHEDIR.TAG").write_bytes(b"something else")
     (tree / "link/CACHEDIR.TAG").symlink_to("../cache/CACHEDIR.TAG")
@@ -247,7 +237,7 @@ def test_exclude_caches_needs_the_signature(tree: Path) -> None:
 
 
 def test_exclude_if_present(tree: Path) -> None:
-    make(tree, "a/.nobackup", "a/data", "b/data", "c/no", "c/data")
+    make_files(tree, "a/.nobackup", "a/data", "b/data", "c/no", "c/data")
     members, notes = walk(tree, exclude_if_present=(".nobackup", "no"))
     assert names(members, tree) == ["a/", "b/", "b/data", "c/"]
     assert [(note.kind, note.reason) for note in notes] == [
@@ -258,9 +248,9 @@ def test_exclude_if_present(tree: Path) -> None:
 
 @requires_root
 def test_one_file_system_keeps_the_mount_point_only(tree: Path) -> None:
-    make(tree, "a/data")
+    make_files(tree, "a/data")
     with small_disk(tree / "mounted", 1 << 20) as mounted:
-        make(mounted, "data")
+        make_files(mounted, "data")
         members, notes = walk(tree, one_file_system=True)
         assert names(members, tree) == ["a/", "a/data", "mounted/"]
         assert notes == [Note(NoteKind.LEFT_OUT, name_of(mounted), "it is on another file system (ONE_FILE_SYSTEM)")]
@@ -272,7 +262,7 @@ def test_one_file_system_keeps_the_mount_point_only(tree: Path) -> None:
 def test_pseudo_file_systems_are_not_entered_by_whatever_path(tree: Path) -> None:
     """As in a container's or a chroot's folder, also where it is reached through a link."""
     proc = tree / "releases/root/proc"
-    make(tree, "releases/root/proc/", "releases/root/etc/hosts")
+    make_files(tree, "releases/root/proc/", "releases/root/etc/hosts")
     (tree / "current").symlink_to("releases")
     mounted = subprocess.run(["mount", "-t", "proc", "proc", str(proc)], capture_output=True, text=True)
     if mounted.returncode != 0:
@@ -308,7 +298,7 @@ def test_the_root_folder_is_a_path_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_overlapping_paths_put_a_file_in_once(tree: Path) -> None:
-    make(tree, "a/b/c", "a/d")
+    make_files(tree, "a/b/c", "a/d")
     members, _ = walk(tree / "a/b", tree / "a", tree / "a/b/c", tree / "a/../a/", f"{tree}//a/d")
     paths = [member.path for member in members]
     assert sorted(set(paths)) == sorted(paths)
@@ -316,14 +306,14 @@ def test_overlapping_paths_put_a_file_in_once(tree: Path) -> None:
 
 
 def test_a_path_that_begins_with_two_slashes_is_no_other(tree: Path) -> None:
-    make(tree, "a")
+    make_files(tree, "a")
     members, _ = walk(f"/{tree}", f"//{tree}", tree)
     assert names(members, tree) == ["a"]
     assert not any(member.path.startswith(b"/") for member in members)
 
 
 def test_a_path_that_is_a_link_is_kept_with_its_target(tree: Path) -> None:
-    make(tree, "real/data")
+    make_files(tree, "real/data")
     (tree / "link").symlink_to("real")
     members, _ = walk(tree / "link/")
     assert names(members, tree) == ["link", "real/", "real/data"]
@@ -333,13 +323,13 @@ def test_a_path_that_is_a_link_is_kept_with_its_target(tree: Path) -> None:
 
 
 def test_a_single_file_is_a_path_too(tree: Path) -> None:
-    make(tree, "a", "b")
+    make_files(tree, "a", "b")
     members, _ = walk(tree / "a")
     assert [member.path for member in members] == [name_of(tree / "a")]
 
 
 def test_missing_paths_are_all_named(tree: Path) -> None:
-    make(tree, "here")
+    make_files(tree, "here")
     (tree / "dangling").symlink_to("nowhere")
     (tree / "loop").symlink_to("loop")
     paths = tuple(str(tree / name) for name in ("here", "missing 1", "dangling", "here/below", "missing\n2", "loop"))
@@ -364,6 +354,7 @@ PACK_AS_NOBODY = """
 import encodings.idna, json, os, sys
 from pathlib import Path
 from tests.support.archives import pack, walk
+from tests.support.trees import make_files
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 members, notes = walk(sys.argv[1])
@@ -377,7 +368,7 @@ def test_an_ordinary_user_is_told_what_it_may_not_read() -> None:
     # pytest's own folders belong to root alone.
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
-        make(tree, "closed/inside", "locked", "locked but empty", "open", "listed/inside", "large")
+        make_files(tree, "closed/inside", "locked", "locked but empty", "open", "listed/inside", "large")
         (tree / "locked but empty").write_bytes(b"")
         with (tree / "large").open("wb") as file:
             file.truncate(2 * MIB)
@@ -429,7 +420,7 @@ class BrokenHost(LocalHost):
 
 
 def test_one_broken_path_costs_only_itself(tree: Path) -> None:
-    make(tree, "a/x", "b/y", "c", "d", "e/")
+    make_files(tree, "a/x", "b/y", "c", "d", "e/")
     (tree / "l").symlink_to("c")
     host = BrokenHost(
         {("list", b"a"): errno.EIO, ("attributes", b"c"): errno.EIO, ("link", b"l"): errno.ENOENT, ("list", b"e"): 2}
@@ -450,7 +441,7 @@ def test_one_broken_path_costs_only_itself(tree: Path) -> None:
 def test_a_mount_point_that_does_not_answer_is_said_unless_it_is_left_out(
     tree: Path, exclude: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(tree, "a", "mount/", "z")
+    make_files(tree, "a", "mount/", "z")
     asked = []
 
     def lstat(self: LocalHost, path: bytes) -> os.stat_result:
@@ -471,7 +462,7 @@ def test_a_mount_point_that_does_not_answer_is_said_unless_it_is_left_out(
 
 
 def test_hard_links_name_the_first_of_them(tree: Path) -> None:
-    make(tree, "a", "d/x", "single")
+    make_files(tree, "a", "d/x", "single")
     (tree / "b").hardlink_to(tree / "a")
     (tree / "d/c").hardlink_to(tree / "a")
     members = {names([member], tree)[0]: member for member in walk(tree)[0][1:]}
@@ -483,7 +474,7 @@ def test_hard_links_name_the_first_of_them(tree: Path) -> None:
 
 
 def test_extended_attributes_of_any_bytes(tree: Path) -> None:
-    make(tree, "file", "d/")
+    make_files(tree, "file", "d/")
     (tree / "link").symlink_to("file")
     try:
         os.setxattr(tree / "file", "user.empty", b"")
@@ -497,7 +488,7 @@ def test_extended_attributes_of_any_bytes(tree: Path) -> None:
 
 @requires_program("setfacl")
 def test_acls_are_extended_attributes(tree: Path) -> None:
-    make(tree, "file", "d/")
+    make_files(tree, "file", "d/")
     for command in (["setfacl", "-m", "u:65534:r", "file"], ["setfacl", "-d", "-m", "g:65534:rx", "d"]):
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
         if done.returncode != 0:
@@ -508,7 +499,7 @@ def test_acls_are_extended_attributes(tree: Path) -> None:
 
 
 def test_extents_are_where_a_sparse_file_has_data(tree: Path) -> None:
-    make(tree, "dense", "empty")
+    make_files(tree, "dense", "empty")
     (tree / "empty").write_bytes(b"")
     with (tree / "sparse").open("wb") as file:
         file.seek(MIB)

@@ -33,6 +33,7 @@ from tests.support.remote_files import Known, PreparedHost, known, make_programs
 from tests.support.skips import requires_program, requires_root
 from tests.support.small_disk import small_disk
 from tests.support.sshd import USER, Sshd, requires_sshd, running_sshd, sshd
+from tests.support.trees import make_files
 from tests.support.whole_trees import Node, generated_nodes, make_whole_tree
 
 __all__ = ["sshd"]
@@ -60,17 +61,6 @@ def tree(tmp_path: Path) -> Path:
     root = tmp_path / "tree"
     root.mkdir()
     return root
-
-
-def make(tree: Path, *names: str) -> None:
-    """Files with these names; one that ends in a slash is a folder."""
-    for name in names:
-        path = tree / name
-        if name.endswith("/"):
-            path.mkdir(parents=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(name.encode())
 
 
 def name_of(path: Path | str) -> bytes:
@@ -129,7 +119,7 @@ def test_names_are_bytes_and_never_code(host: PreparedHost, tar: str, tree: Path
 
 
 def test_missing_paths_are_all_named_before_the_first_member(host: PreparedHost, tree: Path) -> None:
-    make(tree, "there")
+    make_files(tree, "there")
     (tree / "dangling").symlink_to("nowhere")
     paths = (str(tree / "there"), str(tree / "none"), str(tree / "dangling"), str(tree / "there/below"))
     notes: list[Note] = []
@@ -145,7 +135,7 @@ def test_missing_paths_are_all_named_before_the_first_member(host: PreparedHost,
 
 
 def test_a_path_that_is_a_link_brings_its_target(host: PreparedHost, tar: str, tree: Path) -> None:
-    make(tree, "target/file", "file", "new\n/inside")
+    make_files(tree, "target/file", "file", "new\n/inside")
     for name, target in (
         ("folder link", "target"),
         ("file link", "file"),
@@ -157,7 +147,7 @@ def test_a_path_that_is_a_link_brings_its_target(host: PreparedHost, tar: str, t
 
 
 def test_overlapping_paths_come_once(host: PreparedHost, tar: str, tree: Path) -> None:
-    make(tree, "a/b/c", "a/x", "ab")
+    make_files(tree, "a/b/c", "a/x", "ab")
     assert_same_as_locally(host, tar, tree, tree / "a/b", f"{tree}//a/../a", tree / "a/x")
 
 
@@ -167,7 +157,7 @@ def test_a_path_that_is_a_special_file_itself_is_said(host: PreparedHost, tar: s
 
 
 def test_special_files_are_said_and_never_opened(host: PreparedHost, tar: str, tree: Path) -> None:
-    make(tree, "file")
+    make_files(tree, "file")
     os.mkfifo(tree / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tree / "socket"))
@@ -196,13 +186,13 @@ def test_special_files_are_said_and_never_opened(host: PreparedHost, tar: str, t
 def test_patterns_leave_out_what_they_leave_out_here(
     host: PreparedHost, tar: str, tree: Path, patterns: list[str]
 ) -> None:
-    make(tree, "a.log", "b.tmp", "d/e/c", "d/e/x.tmp", "d/f", "f", "a.b c", "!x", "new\nline", "g/f/h", "cd/d/e")
+    make_files(tree, "a.log", "b.tmp", "d/e/c", "d/e/x.tmp", "d/f", "f", "a.b c", "!x", "new\nline", "g/f/h", "cd/d/e")
     os.mkfifo(tree / "d/fifo")
     assert_same_as_locally(host, tar, tree, exclude=tuple(patterns))
 
 
 def test_what_is_left_out_is_not_sent(host: PreparedHost, tree: Path) -> None:
-    make(tree, "kept", "cache/")
+    make_files(tree, "kept", "cache/")
     (tree / "cache/large").write_bytes(os.urandom(30 * MIB))
     found, _ = read_remotely(host, tree, exclude=("cache/",))
     assert set(found) == {name_of(tree), name_of(tree / "kept")}
@@ -212,7 +202,9 @@ def test_what_is_left_out_is_not_sent(host: PreparedHost, tree: Path) -> None:
 @pytest.mark.parametrize("tar", [TARS[0], TARS[-1]], indirect=True)
 def test_folders_are_left_out_for_what_is_in_them(host: PreparedHost, tar: str, tree: Path) -> None:
     tag = "Signature: 8a477f597d28d172789f06886806bc55\n# a comment\n"
-    make(tree, "cache/a", "cache/sub/b", "false/a", "empty/a", "linked/a", "marked/a", "marked/z/b", "odd/a", "plain")
+    make_files(
+        tree, "cache/a", "cache/sub/b", "false/a", "empty/a", "linked/a", "marked/a", "marked/z/b", "odd/a", "plain"
+    )
     (tree / "cache/CACHEDIR.TAG").write_text(tag)
     (tree / "false/CACHEDIR.TAG").write_text(tag[1:])
     (tree / "empty/CACHEDIR.TAG").touch()
@@ -228,9 +220,9 @@ def test_folders_are_left_out_for_what_is_in_them(host: PreparedHost, tar: str, 
 @requires_root
 @pytest.mark.parametrize("name", ["disk", "a [disk]*?\\"])
 def test_another_file_system_is_left_out_where_asked_for(host: PreparedHost, tar: str, tree: Path, name: str) -> None:
-    make(tree, "other/file")
+    make_files(tree, "other/file")
     with small_disk(tree / name, 1 << 20):
-        make(tree, f"{name}/inside")
+        make_files(tree, f"{name}/inside")
         assert_same_as_locally(host, tar, tree, one_file_system=True)
         assert_same_as_locally(host, tar, tree)
         assert_same_as_locally(host, tar, tree / name, one_file_system=True)
@@ -238,7 +230,7 @@ def test_another_file_system_is_left_out_where_asked_for(host: PreparedHost, tar
 
 @requires_root
 def test_views_of_the_kernel_are_left_out(host: PreparedHost, tar: str, tree: Path) -> None:
-    make(tree, "kernel/", "z")
+    make_files(tree, "kernel/", "z")
     mounted = subprocess.run(["mount", "-t", "proc", "proc", tree / "kernel"], capture_output=True, text=True)
     if mounted.returncode != 0:
         pytest.skip(f"needs a mounted proc: {mounted.stderr.strip()}")
@@ -266,7 +258,7 @@ def open_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @requires_program("setpriv")
 def test_what_the_user_may_not_read_is_said(tar: str, open_tree: Path) -> None:
     try:
-        make(open_tree, "a", "closed/inside", "listed/inside", "locked", "lo\ncked: 'it'", "back\\nslash", "z")
+        make_files(open_tree, "a", "closed/inside", "listed/inside", "locked", "lo\ncked: 'it'", "back\\nslash", "z")
         for name, mode in {"closed": 0, "locked": 0, "lo\ncked: 'it'": 0, "back\\nslash": 0, "listed": 0o444}.items():
             (open_tree / name).chmod(mode)
         (open_tree / "large").write_bytes(bytes(2 * MIB))
@@ -303,7 +295,7 @@ class AtTar:
 
 
 def test_what_vanishes_costs_only_itself(tar: str, tree: Path, tmp_path: Path) -> None:
-    make(tree, "a", "b/c", "d", "fifo soon", "folder soon", "z")
+    make_files(tree, "a", "b/c", "d", "fifo soon", "folder soon", "z")
 
     def change() -> None:
         (tree / "a").unlink()
@@ -311,7 +303,7 @@ def test_what_vanishes_costs_only_itself(tar: str, tree: Path, tmp_path: Path) -
         (tree / "fifo soon").unlink()
         os.mkfifo(tree / "fifo soon")
         (tree / "folder soon").unlink()
-        make(tree, "folder soon/new")
+        make_files(tree, "folder soon/new")
 
     action = AtTar(change)
     host = PreparedHost(make_programs(tmp_path / "programs", tar), before=action)
@@ -329,7 +321,7 @@ def test_what_vanishes_costs_only_itself(tar: str, tree: Path, tmp_path: Path) -
 @pytest.mark.parametrize("change", ["shrinks", "grows"])
 def test_a_file_that_changes_while_it_is_read(host: PreparedHost, tar: str, tree: Path, change: str) -> None:
     """It is 40 MiB, of which tar cannot be further than what fits into the pipes when the first chunk is here."""
-    make(tree, "a/one", "z/two", "z/three")
+    make_files(tree, "a/one", "z/two", "z/three")
     data = os.urandom(40 * MIB)
     (tree / "large").write_bytes(data)
     notes: list[Note] = []
@@ -376,7 +368,7 @@ def test_a_file_that_changes_while_it_is_read(host: PreparedHost, tar: str, tree
     ],
 )
 def test_a_tar_that_fails_fails_the_run(tmp_path: Path, tree: Path, script: str, message: str) -> None:
-    make(tree, *(f"file {number}" for number in range(20)))
+    make_files(tree, *(f"file {number}" for number in range(20)))
     (tmp_path / "programs").mkdir()
     make_script(tmp_path / "programs/tar", script.format(tar=shutil.which("tar")))
     host = PreparedHost(f"{tmp_path}/programs:{os.environ['PATH']}")
@@ -402,7 +394,7 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path, tree: Path, missing:
 
 
 def test_leaving_in_the_middle_ends_everything(host: PreparedHost, tree: Path) -> None:
-    make(tree, *(f"{number:0200}" for number in range(3000)))
+    make_files(tree, *(f"{number:0200}" for number in range(3000)))
     (tree / "large").write_bytes(bytes(30 * MIB))
     found = members(FileSource((str(tree),)), host, lambda _: None)
     assert next(found).path == name_of(tree)
@@ -414,7 +406,7 @@ def test_leaving_in_the_middle_ends_everything(host: PreparedHost, tree: Path) -
 
 @requires_sshd
 def test_over_ssh_everything_is_the_same(sshd: Sshd, tree: Path) -> None:
-    make(tree, "a", "d/b", "d/it's", "-rf", "new\nline", "excluded/x")
+    make_files(tree, "a", "d/b", "d/it's", "-rf", "new\nline", "excluded/x")
     (tree / "large").write_bytes(os.urandom(5 * MIB))
     (tree / "hard").hardlink_to(tree / "large")
     (tree / "link").symlink_to("a")

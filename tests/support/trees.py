@@ -9,6 +9,17 @@ from pathlib import Path
 _WORDS = tuple(f"word{number * 7919 % 1000}" for number in range(500))
 
 
+def make_files(folder: Path, *names: str) -> None:
+    """Files with these names; one that ends in a slash is a folder."""
+    for name in names:
+        path = folder / name
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+
+
 def make_tree(folder: Path, *, files: int = 30, file_words: int = 200, large_size: int = 0) -> Path:
     """A folder with text files in subfolders, a link, an empty folder, and one large file, half of it random bytes."""
     chance = random.Random(20261120)
