@@ -1,0 +1,69 @@
+"""What a run leaves behind: stored objects, archives, copies, runs."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class RunStatus(enum.StrEnum):
+    """How a run stands. ``INTERRUPTED`` is a signal, a kill or a power cut: nothing of it counts.
+
+    ``SKIPPED`` is a run whose BEFORE said "not this time".
+    """
+
+    RUNNING = "running"
+    GOOD = "good"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it lies on a storage. ``sha256`` (hex) is None where the storage knows none."""
+
+    key: str
+    size: int
+    modified: datetime
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The one ZIP that a run makes, and the index beside it."""
+
+    name: str
+    started: datetime
+    size: int
+    sha256: str
+    file_count: int
+    content_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An archive as it lies, or failed to lie, on one target. ``error`` is set where the status is not good."""
+
+    storage: str
+    key: str
+    status: RunStatus
+    size: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of one backup. ``slot`` is the scheduled time that it fulfils; None where a person started it."""
+
+    id: str
+    backup_id: str
+    started: datetime
+    slot: datetime | None = None
+    ended: datetime | None = None
+    status: RunStatus = RunStatus.RUNNING
+    message: str = ""
+    archive: Archive | None = None
+    copies: tuple[Copy, ...] = ()
