@@ -16,9 +16,12 @@ from model.configuration import (
     Configuration,
     DatabaseSource,
     DockerContainer,
+    DrillPlan,
+    Encryption,
     FileSource,
     Hooks,
     Keep,
+    Period,
     Problem,
     Severity,
     Source,
@@ -27,8 +30,9 @@ from model.configuration import (
     StorageDefinition,
     StorageType,
     Target,
+    VerifyPlan,
 )
-from model.history import Archive, Copy, Run, RunStatus, StoredObject
+from model.history import Archive, Check, CheckKind, CheckOutcome, Copy, Run, RunStatus, StoredObject
 from model.members import (
     HeldContent,
     Member,
@@ -47,6 +51,9 @@ __all__ = [
     "Assertion",
     "Backup",
     "CalendarSpan",
+    "Check",
+    "CheckKind",
+    "CheckOutcome",
     "CommandSource",
     "Compression",
     "CompressionMethod",
@@ -54,6 +61,8 @@ __all__ = [
     "Copy",
     "DatabaseSource",
     "DockerContainer",
+    "DrillPlan",
+    "Encryption",
     "FileSource",
     "HeldContent",
     "Hooks",
@@ -64,6 +73,7 @@ __all__ = [
     "NoteKind",
     "OnProgress",
     "OpenContent",
+    "Period",
     "Problem",
     "Run",
     "RunStatus",
@@ -78,4 +88,5 @@ __all__ = [
     "StoredObject",
     "StreamContent",
     "Target",
+    "VerifyPlan",
 ]

@@ -46,14 +46,28 @@ class StorageDefinition:
     settings: Mapping[str, str | Secret] = field(default_factory=dict)
 
 
+class Period(enum.StrEnum):
+    """A part of the calendar. Weeks are those of ISO 8601: they begin on Monday."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A storage and a path in it: ``""`` or ``a/b``. ``bandwidth`` is bytes/second. No ``keep``: that of the backup."""
+    """A storage and a path in it: ``""`` or ``a/b``. ``bandwidth`` is bytes/second. No ``keep``: that of the backup.
+
+    With ``only``, no more than one good copy is put there in each such period.
+    """
 
     storage: StorageDefinition
     path: str
     bandwidth: int | None = None
     keep: Keep | None = None
+    only: Period | None = None
 
     def __str__(self) -> str:
         return f"{self.storage.name}:{self.path}" if self.path else self.storage.name
@@ -163,6 +177,39 @@ class Assertion:
     database: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DrillPlan:
+    """When the newest good copy is restored for real, and what a restored database must answer then.
+
+    ``folder`` is where it is restored on this machine; None is a folder in the state folder.
+    """
+
+    intervals: tuple[str, ...]
+    assertions: tuple[Assertion, ...] = ()
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPlan:
+    """When copies are read back, and how many of those on each target each time, in percent; at least one is.
+
+    ``intervals`` is empty where only drills are planned. ``heal`` says that what is found bad is made again.
+    """
+
+    intervals: tuple[str, ...] = ()
+    sample: int = 10
+    heal: bool = False
+    drill: DrillPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """Who can open the copies of a backup: recipients of age (``age1…``, ``ssh-ed25519 …``), or a passphrase alone."""
+
+    recipients: tuple[str, ...] = ()
+    passphrase: Secret | None = None
+
+
 class CompressionMethod(enum.StrEnum):
     DEFLATE = "deflate"
     ZSTD = "zstd"
@@ -229,7 +276,9 @@ class Backup:
     ssh: SshHost | None = None
     docker: DockerContainer | None = None
     compression: Compression = Compression()
+    encryption: Encryption | None = None
     keep: Keep = Keep()
+    verify: VerifyPlan | None = None
     bandwidth: int | None = None
     hooks: Hooks = Hooks()
     stopped_containers: StoppedContainers | None = None
@@ -250,13 +299,19 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A whole, valid config.yaml. ``path`` and ``state_directory`` are absolute. ``backups`` has disabled ones too."""
+    """A whole, valid config.yaml. ``path`` and ``state_directory`` are absolute. ``backups`` has disabled ones too.
+
+    ``trusted_keys`` sign manifests that are believed besides those of this machine; ``identity_file`` holds the private
+    key that opens encrypted copies, where it is kept on this machine.
+    """
 
     path: Path
     backups: tuple[Backup, ...]
     storages: Mapping[str, StorageDefinition]
     state_directory: Path
     catalog_url: Secret | None = None
+    trusted_keys: tuple[str, ...] = ()
+    identity_file: Path | None = None
     warnings: tuple[Problem, ...] = ()
 
     @property

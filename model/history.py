@@ -67,3 +67,38 @@ class Run:
     message: str = ""
     archive: Archive | None = None
     copies: tuple[Copy, ...] = ()
+
+
+class CheckKind(enum.StrEnum):
+    """How a copy was tried: read back (``VERIFY``), or restored for real (``DRILL``)."""
+
+    VERIFY = "verify"
+    DRILL = "drill"
+
+
+class CheckOutcome(enum.StrEnum):
+    """``FAILED`` is a fault of the copy. ``NOT_DONE`` is one of the check itself, and says nothing of the copy.
+
+    ``STALE`` is a copy that was restored well, but that is older than the intervals of its backup allow.
+    """
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_DONE = "could not be done"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One copy that was verified or drilled. ``copy`` is when it was made (``20261120T030000Z``); ``message`` says what
+    was found."""
+
+    id: str
+    backup_id: str
+    kind: CheckKind
+    copy: str
+    storage: str
+    started: datetime
+    ended: datetime
+    outcome: CheckOutcome
+    message: str = ""

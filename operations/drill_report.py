@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 
+from model import CheckOutcome
 from utils import format_count, format_duration, format_size
-
-
-class DrillOutcome(enum.StrEnum):
-    """FAILED says that the copy, or a part of it, cannot be restored. NOT_DONE is the drill's own failure, and says
-    nothing of the copy. STALE is a copy that was restored well, but that is older than it may be."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_DONE = "could not be done"
-    STALE = "stale"
 
 
 @dataclass(slots=True)
@@ -64,13 +54,13 @@ class DrillReport:
     seconds: float = 0.0
 
     @property
-    def outcome(self) -> DrillOutcome:
+    def outcome(self) -> CheckOutcome:
         """What cannot be restored counts before what could not be tried, and that before the age of the copy."""
         if self.problems:
-            return DrillOutcome.FAILED
+            return CheckOutcome.FAILED
         if self.obstacle is not None:
-            return DrillOutcome.NOT_DONE
-        return DrillOutcome.STALE if self.stale is not None else DrillOutcome.PASSED
+            return CheckOutcome.NOT_DONE
+        return CheckOutcome.STALE if self.stale is not None else CheckOutcome.PASSED
 
     def sentences(self) -> list[str]:
         """The whole of it, for a person."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from model import Keep
-from operations.periods import Period, before, period_name
+from model import Keep, Period
+from operations.periods import before, period_name
 
 
 def wanted(times: Sequence[datetime], keep: Keep, zone: tzinfo) -> list[list[str]]:

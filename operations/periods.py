@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from model import CalendarSpan
-
-
-class Period(enum.StrEnum):
-    """A part of the calendar. Weeks are those of ISO 8601: they begin on Monday."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
-
+from model import CalendarSpan, Period
 
 _NAMES = {
     Period.HOUR: "%Y-%m-%d %Hh",

@@ -34,16 +34,8 @@ MAY_IMPORT = {
     "progress": {*COMMON, "command_line"},
     "main": COMMAND,
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
-    "restore": {
-        *COMMAND,
-        "archives",
-        "restore_common",
-        "restore_command",
-        "restore_retention",
-    },  # archives: annotations of what `show` prints
-    "restore_command": {*COMMAND, "restore_common"},
-    "restore_retention": {*COMMAND, "restore_common"},
-    "restore_common": COMMAND,
+    "restore": {"command_line", "commands"},
+    "commands": {*COMMAND, "archives"},  # archives: annotations of what `show` prints
 }
 
 # For each library, the only folders or files that may import it.

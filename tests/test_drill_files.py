@@ -17,11 +17,10 @@ from hypothesis import HealthCheck, given, settings
 
 import operations.drill_files
 from errors import StorageUnavailableError
-from model import CommandSource, DatabaseSource, RunStatus
+from model import CheckOutcome, CommandSource, DatabaseSource, RunStatus
 from operations.copies import StoredCopy
 from operations.drill import why_stale
 from operations.drill_databases import SURELY_NOT_EMPTY, is_true, judge_tables
-from operations.drill_report import DrillOutcome
 from operations.restore import RestoreReport, restore_files
 from sources.scratch import TableState
 from storages.wrapper import StorageWrapper
@@ -56,7 +55,7 @@ def copy(tmp_path: Path) -> StoredCopy:
 
 def test_files_pass(copy: StoredCopy, base: Path) -> None:
     report = drill(copy, base)
-    assert report.outcome is DrillOutcome.PASSED, report.sentences()
+    assert report.outcome is CheckOutcome.PASSED, report.sentences()
     assert copy.manifest is not None
     content = copy.manifest.content
     compared = report.compared
@@ -72,7 +71,7 @@ def test_whatever_a_file_system_can_hold_passes(nodes: list[Node], tmp_path_fact
     make_whole_tree(nodes, folder / "tree")
     with drill_base() as base:
         report = drill(make_copy(folder / "storage", folder / "tree"), base)
-    assert report.outcome is DrillOutcome.PASSED, report.sentences()
+    assert report.outcome is CheckOutcome.PASSED, report.sentences()
 
 
 # --- what cannot be restored ------------------------------------------------------------------------------------
@@ -84,7 +83,7 @@ def test_a_damaged_member_is_named(copy: StoredCopy, base: Path, tmp_path: Path)
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
     report = drill(copy, base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     (problem,) = report.problems
     assert "/tree/large: " in problem
 
@@ -100,7 +99,7 @@ def test_a_part_that_is_missing_or_damaged(
     else:
         path.write_bytes(path.read_bytes()[:-100])
     report = drill(copy, base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     (problem,) = report.problems
     assert str(path.name) in problem or "bytes where" in problem
 
@@ -109,7 +108,7 @@ def test_a_manifest_that_cannot_be_read(copy: StoredCopy, base: Path, tmp_path: 
     path = path_of(tmp_path / "storage", copy.keys.manifest)
     path.write_bytes(path.read_bytes()[:-10])
     report = drill(replace(copy, manifest=None, error="it is damaged"), base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
 
 
 def change_content(path: Path) -> None:
@@ -170,7 +169,7 @@ def test_what_was_not_restored_as_it_was_is_named(
     monkeypatch.setattr(operations.drill_files, "restore_files", erring)
     report = drill(copy, base)
     assert len(changed) == 1
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     (problem,) = report.problems
     assert reason in problem
 
@@ -194,7 +193,7 @@ def test_a_storage_that_does_not_answer(copy: StoredCopy, base: Path) -> None:
     storage = SilentStorage(copy.storage)
     report = drill(replace(copy, storage=storage), base)
     assert storage.reads > 1
-    assert report.outcome is DrillOutcome.NOT_DONE
+    assert report.outcome is CheckOutcome.NOT_DONE
     assert report.obstacle == "The storage LOCAL does not answer."
     assert report.problems == []
 
@@ -208,7 +207,7 @@ def test_no_room(copy: StoredCopy, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             monkeypatch.setattr(operations.drill_files, "require_room", lambda _folder, _size: None)
         report = drill(copy, disk)
         assert list(disk.iterdir()) == []
-    assert report.outcome is DrillOutcome.NOT_DONE
+    assert report.outcome is CheckOutcome.NOT_DONE
     assert ("are free. Free some space" if is_checked else "No space left on device") in str(report.obstacle)
 
 
@@ -223,14 +222,14 @@ def test_a_file_of_holes_needs_no_room(base: Path, tmp_path: Path) -> None:
     # As if more were in it than any disk has: then the index is asked, which knows holes and links.
     content = replace(copy.manifest.content, size=1 << 60)
     report = drill(replace(copy, manifest=replace(copy.manifest, content=content)), base)
-    assert report.outcome is DrillOutcome.PASSED, report.sentences()
+    assert report.outcome is CheckOutcome.PASSED, report.sentences()
 
 
 @requires_root
 def test_a_folder_that_cannot_be_made(copy: StoredCopy, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     report = drill(copy, tmp_path / "file" / "scratch")
-    assert report.outcome is DrillOutcome.NOT_DONE
+    assert report.outcome is CheckOutcome.NOT_DONE
     assert "A folder for the drill cannot be made in" in str(report.obstacle)
 
 
@@ -251,7 +250,7 @@ def test_ended_in_the_middle(base: Path, tmp_path: Path, number: signal.Signals)
         # What others have there stays, whatever it is called.
         (base / "holdfast-drill-foreign").write_text("foreign")
         (base / "holdfast-drill-link").symlink_to(tree)
-        assert drill(copy, base).outcome is DrillOutcome.PASSED
+        assert drill(copy, base).outcome is CheckOutcome.PASSED
         assert {path.name for path in base.iterdir()} == {"holdfast-drill-foreign", "holdfast-drill-link"}
         assert (tree / "link").is_symlink()
         for path in base.iterdir():
@@ -294,11 +293,11 @@ def database(tmp_path: Path) -> Path:
 def test_a_sqlite_database(database: Path, base: Path, tmp_path: Path) -> None:
     copy = copy_of_source(tmp_path / "storage", DatabaseSource("sqlite", (str(database),)))
     report = drill(copy, base, "SELECT count(*) = 2000 FROM item;")
-    assert report.outcome is DrillOutcome.PASSED, report.sentences()
+    assert report.outcome is CheckOutcome.PASSED, report.sentences()
     assert (report.compared.databases, report.compared.tables, report.compared.rows) == (1, 1, 2000)
     for question in ("SELECT count(*) = 7 FROM item", "SELECT 'yes'", "SELECT nix", "SELECT 1; SELECT 1"):
         report = drill(copy, base, question)
-        assert report.outcome is DrillOutcome.FAILED
+        assert report.outcome is CheckOutcome.FAILED
         (problem,) = report.problems
         assert f"the assertion {question!r} " in problem
 
@@ -321,7 +320,7 @@ def test_a_sqlite_database_that_is_damaged_in_a_whole_frame(
     monkeypatch.setattr(sources.sqlite._Copy, "chunks", chunks)
     report = drill(copy_of_source(tmp_path / "storage", DatabaseSource("sqlite", (str(database),))), base)
     assert len(damaged) == 1
-    assert report.outcome is DrillOutcome.FAILED, report.sentences()
+    assert report.outcome is CheckOutcome.FAILED, report.sentences()
     assert "integrity_check" in report.problems[0]
 
 
@@ -329,7 +328,7 @@ def test_a_database_without_its_index_is_restored_all_the_same(database: Path, b
     copy = copy_of_source(tmp_path / "storage", DatabaseSource("sqlite", (str(database),)))
     path_of(tmp_path / "storage", copy.keys.index).unlink()
     report = drill(copy, base, "SELECT count(*) = 2000 FROM item")
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert len(report.problems) == 1
     assert (report.compared.databases, report.compared.assertions) == (1, 1)
 
@@ -337,7 +336,7 @@ def test_a_database_without_its_index_is_restored_all_the_same(database: Path, b
 def test_what_a_program_wrote_is_only_read_again(base: Path, tmp_path: Path) -> None:
     copy = copy_of_source(tmp_path / "storage", CommandSource(("seq", "1000000"), "numbers.txt"))
     report = drill(copy, base)
-    assert report.outcome is DrillOutcome.PASSED
+    assert report.outcome is CheckOutcome.PASSED
     assert (report.compared.files, report.compared.size) == (1, 6_888_896)
     assert "nothing was restored from it" in report.sentences()[-1]
     archive = path_of(tmp_path / "storage", copy.keys.archive)
@@ -345,7 +344,7 @@ def test_what_a_program_wrote_is_only_read_again(base: Path, tmp_path: Path) -> 
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
     report = drill(copy, base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert report.problems[0].startswith("numbers.txt: ")
 
 
@@ -354,11 +353,11 @@ def test_what_a_program_wrote_is_only_read_again(base: Path, tmp_path: Path) -> 
 
 def test_a_stale_copy_is_neither_good_nor_bad(copy: StoredCopy, base: Path, tmp_path: Path) -> None:
     report = drill(copy, base, stale="It is old.")
-    assert report.outcome is DrillOutcome.STALE
+    assert report.outcome is CheckOutcome.STALE
     assert report.sentences()[-1] == "It is old."
     assert report.compared.files > 0
     path_of(tmp_path / "storage", copy.keys.archive).unlink()
-    assert drill(copy, base, stale="It is old.").outcome is DrillOutcome.FAILED
+    assert drill(copy, base, stale="It is old.").outcome is CheckOutcome.FAILED
 
 
 @pytest.mark.parametrize(
@@ -431,5 +430,5 @@ def test_answers_that_are_not(rows: list[list[Any]]) -> None:
 def test_a_partial_copy_says_so(copy: StoredCopy, base: Path) -> None:
     assert copy.manifest is not None
     report = drill(replace(copy, manifest=replace(copy.manifest, status=RunStatus.PARTIAL)), base)
-    assert report.outcome is DrillOutcome.PASSED
+    assert report.outcome is CheckOutcome.PASSED
     assert report.remarks[0].startswith("The copy is partial")

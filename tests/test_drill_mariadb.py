@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import sources.mariadb
-from model import DatabaseSource
+from model import CheckOutcome, DatabaseSource
 from operations.copies import StoredCopy
-from operations.drill_report import DrillOutcome
 from tests.support.database_samples import MARIADB, MARIADB_DATABASE, MARIADB_USERS, backquoted
 from tests.support.drills import (
     change_descriptions,
@@ -57,7 +56,7 @@ def copy_of(server: MariadbServer, tmp_path: Path, *names: str) -> StoredCopy:
 
 def test_a_database_passes(server: MariadbServer, base: Path, tmp_path: Path) -> None:
     report = drill(copy_of(server, tmp_path), base, f"SELECT count(*) = {ROWS} FROM item;", "select 0.5 -- for true")
-    assert report.outcome is DrillOutcome.PASSED, report.sentences()
+    assert report.outcome is CheckOutcome.PASSED, report.sentences()
     compared = report.compared
     assert (compared.databases, compared.tables, compared.rows, compared.assertions) == (1, 2, ROWS, 2)
     assert report.remarks == []
@@ -72,11 +71,11 @@ def test_all_that_a_server_may_have_passes(server: MariadbServer, base: Path, tm
     server.sql(MARIADB_USERS)
     try:
         report = drill(copy_of(server, tmp_path, "*"), base)
-        assert report.outcome is DrillOutcome.PASSED, report.sentences()
+        assert report.outcome is CheckOutcome.PASSED, report.sentences()
         assert report.compared.databases == 2
         # Only one of the databases: rights to tables of the other one cannot be given.
         report = drill(copy_of_source(tmp_path / "one" / "storage", source_of(server, "shop")), base)
-        assert report.outcome is DrillOutcome.PASSED, report.sentences()
+        assert report.outcome is CheckOutcome.PASSED, report.sentences()
         (remark,) = report.remarks
         assert remark.startswith("users.sql was not restored as a whole.")
     finally:
@@ -115,7 +114,7 @@ def test_damaged_data_in_a_whole_frame(
     sizes = change_dumps(monkeypatch, sources.mariadb, lambda data: data.replace(sound, damaged))
     report = drill(copy_of(server, tmp_path), base, "SELECT true")
     assert len(sizes) == 1
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     (problem,) = report.problems
     assert problem.startswith("databases/shop.sql: ")
     assert reason in problem
@@ -132,7 +131,7 @@ def test_rows_that_are_missing(
     sizes = change_dumps(monkeypatch, sources.mariadb, without_rows)
     report = drill(copy_of(server, tmp_path), base)
     assert sizes[0] < 10_000
-    assert report.outcome is DrillOutcome.FAILED, report.sentences()
+    assert report.outcome is CheckOutcome.FAILED, report.sentences()
     assert "the table item is empty, and had about 2,000 rows when the backup began" in report.problems[0]
 
 
@@ -144,7 +143,7 @@ def test_a_table_that_is_missing(
 
     change_descriptions(monkeypatch, sources.mariadb, add_table)
     report = drill(copy_of(server, tmp_path), base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert "the table lost is missing" in report.problems[0]
 
 
@@ -161,7 +160,7 @@ WRONG_ASSERTIONS = {
 
 def test_assertions_that_do_not_hold(server: MariadbServer, base: Path, tmp_path: Path) -> None:
     report = drill(copy_of(server, tmp_path), base, *WRONG_ASSERTIONS)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     for problem, (question, reason) in zip(report.problems, WRONG_ASSERTIONS.items(), strict=True):
         assert problem.startswith(f"databases/shop.sql: the assertion {question!r} ")
         assert reason in problem
@@ -200,7 +199,7 @@ def test_what_this_machine_lacks(
 ) -> None:
     change_descriptions(monkeypatch, sources.mariadb, change)
     report = drill(copy_of(server, tmp_path), base)
-    assert report.outcome is DrillOutcome.NOT_DONE, report.sentences()
+    assert report.outcome is CheckOutcome.NOT_DONE, report.sentences()
     assert reason in str(report.obstacle)
     assert report.problems == []
 

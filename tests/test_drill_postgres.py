@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 import sources.postgres
-from model import Assertion, DatabaseSource
+from model import Assertion, CheckOutcome, DatabaseSource
 from operations import scratch_folder
-from operations.drill_report import DrillOutcome
 from sources import scratch_postgres, scratch_server
 from sources.postgres_client import Client
 from tests.support.database_samples import DATABASE, POSTGRES, POSTGRES_ROLES
@@ -71,7 +70,7 @@ def shop(server: PostgresqlServer, tmp_path: Path) -> Any:
 
 def test_a_database_passes(server: PostgresqlServer, base: Path, tmp_path: Path) -> None:
     report = drill(shop(server, tmp_path), base, f"SELECT count(*) = {ROWS} FROM item;", "select 1 -- for true")
-    assert report.outcome is DrillOutcome.PASSED, report.sentences()
+    assert report.outcome is CheckOutcome.PASSED, report.sentences()
     compared = report.compared
     assert (compared.databases, compared.tables, compared.rows, compared.assertions) == (1, 2, ROWS, 2)
     assert compared.size > 10 * ROWS
@@ -94,7 +93,7 @@ def test_all_that_a_server_may_have_passes(server: PostgresqlServer, base: Path,
         copy = copy_of_source(tmp_path / "storage", source_of(server, "*"))
         asked = Assertion("SELECT count(*) >= 3000 FROM stock.item", DATABASE)
         report = drill(copy, base, asked, Assertion("SELECT EXISTS (SELECT FROM item)", "shop"))
-        assert report.outcome is DrillOutcome.PASSED, report.sentences()
+        assert report.outcome is CheckOutcome.PASSED, report.sentences()
         assert report.compared.databases == 3  # with "postgres", which a new server has too
         assert report.compared.assertions == 2
     finally:
@@ -112,7 +111,7 @@ def test_damaged_data_in_a_whole_frame(
     sizes = change_dumps(monkeypatch, sources.postgres, lambda data: data.replace(b"1000\trow", b"1x00\trow"))
     report = drill(shop(server, tmp_path), base, "SELECT true")
     assert len(sizes) == 1
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     (problem,) = report.problems
     assert problem.startswith("databases/shop.dump: ")
     assert 'invalid input syntax for type integer: "1x00"' in problem
@@ -123,7 +122,7 @@ def test_damaged_data_in_a_whole_frame(
 def test_a_duplicate_row(server: PostgresqlServer, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_dumps(monkeypatch, sources.postgres, lambda data: data.replace(b"1000\trow", b"1001\trow"))
     report = drill(shop(server, tmp_path), base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert "could not create unique index" in report.problems[0]
 
 
@@ -143,7 +142,7 @@ def test_rows_that_are_missing(
     report = drill(copy_of_source(tmp_path / "storage", source_of(server, "emptied")), base)
     server.sql("DROP DATABASE emptied")
     assert len(emptied) == 1
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert report.problems == [
         "databases/emptied.dump: the table public.item is empty, and had about 2,000 rows when the backup began."
     ]
@@ -157,7 +156,7 @@ def test_a_table_that_is_missing(
 
     change_descriptions(monkeypatch, sources.postgres, add_table)
     report = drill(shop(server, tmp_path), base)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert report.problems == [
         "databases/shop.dump: the table public.lost is missing, which was there when the backup began."
     ]
@@ -178,7 +177,7 @@ WRONG_ASSERTIONS = {
 
 def test_assertions_that_do_not_hold(server: PostgresqlServer, base: Path, tmp_path: Path) -> None:
     report = drill(shop(server, tmp_path), base, *WRONG_ASSERTIONS)
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert report.compared.assertions == 0
     for problem, (question, reason) in zip(report.problems, WRONG_ASSERTIONS.items(), strict=True):
         assert problem.startswith(f"databases/shop.dump: the assertion {question!r} ")
@@ -189,7 +188,7 @@ def test_an_assertion_to_a_database_that_the_copy_does_not_hold(
     server: PostgresqlServer, base: Path, tmp_path: Path
 ) -> None:
     report = drill(shop(server, tmp_path), base, Assertion("SELECT true", "accounting"))
-    assert report.outcome is DrillOutcome.FAILED
+    assert report.outcome is CheckOutcome.FAILED
     assert report.problems == ["The copy holds no database accounting, which the assertion 'SELECT true' asks."]
 
 
@@ -201,7 +200,7 @@ def test_no_server_of_that_version(
 ) -> None:
     monkeypatch.setattr(scratch_postgres, "installed", lambda _host, _program: [Client("/nowhere/", (9, 6, 24))])
     report = drill(shop(server, tmp_path), base)
-    assert report.outcome is DrillOutcome.NOT_DONE
+    assert report.outcome is CheckOutcome.NOT_DONE
     assert "no PostgreSQL server of version 15 or later is installed on this machine" in str(report.obstacle)
     assert report.sentences()[0].endswith("could not be done, which says nothing of the copy.")
 
@@ -244,7 +243,7 @@ def test_what_this_machine_lacks(
 ) -> None:
     change_descriptions(monkeypatch, sources.postgres, change)
     report = drill(shop(server, tmp_path), base)
-    assert report.outcome is DrillOutcome.NOT_DONE, report.sentences()
+    assert report.outcome is CheckOutcome.NOT_DONE, report.sentences()
     assert reason in str(report.obstacle)
     assert report.problems == []
 
@@ -274,7 +273,7 @@ def test_which_errors_are_those_of_this_machine() -> None:
 
 def test_which_database_an_assertion_asks_has_to_be_clear(server: PostgresqlServer, base: Path, tmp_path: Path) -> None:
     report = drill(copy_of_source(tmp_path / "storage", source_of(server, "shop", "postgres")), base, "SELECT true")
-    assert report.outcome is DrillOutcome.NOT_DONE
+    assert report.outcome is CheckOutcome.NOT_DONE
     assert "does not say which of them is asked" in str(report.obstacle)
 
 
@@ -293,7 +292,7 @@ def test_no_room(
             report = drill(copy, disk)
             assert list(disk.iterdir()) == []
         (base / "disk").rmdir()
-    assert report.outcome is DrillOutcome.NOT_DONE
+    assert report.outcome is CheckOutcome.NOT_DONE
     assert ("are free. Free some space" if is_checked else "No space left on device") in str(report.obstacle)
 
 
@@ -351,7 +350,7 @@ def test_sigkill_leaves_no_process_and_the_next_drill_removes_the_folder(
     assert wait_until(lambda: not processes_in(base))
     assert len(list(base.iterdir())) == 1
     next_one = copy_of_source(tmp_path / "next", source_of(server, "shop"))
-    assert drill(next_one, base).outcome is DrillOutcome.PASSED
+    assert drill(next_one, base).outcome is CheckOutcome.PASSED
     assert list(base.iterdir()) == []
 
 
@@ -360,7 +359,7 @@ def test_a_drill_leaves_that_of_another_alone(
 ) -> None:
     process = start_drill(endless, base)
     assert wait_until(lambda: is_busy(base), process)
-    assert drill(copy_of_source(tmp_path / "next", source_of(server, "shop")), base).outcome is DrillOutcome.PASSED
+    assert drill(copy_of_source(tmp_path / "next", source_of(server, "shop")), base).outcome is CheckOutcome.PASSED
     assert is_busy(base)
     process.send_signal(signal.SIGTERM)
     process.wait(60)
@@ -403,7 +402,7 @@ def test_in_a_private_folder_that_the_user_of_the_server_cannot_enter(
     for folder in (tmp_path / "private", long):
         folder.mkdir(mode=0o700)
         seen = base.stat().st_mtime_ns
-        assert drill(copy, folder).outcome is DrillOutcome.PASSED
+        assert drill(copy, folder).outcome is CheckOutcome.PASSED
         assert base.stat().st_mtime_ns > seen
         assert list(folder.iterdir()) == []
 

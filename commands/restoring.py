@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
+from commands.choice import COPY_HELP, Choice, backup_named, choose_to_read, copy_document, listed
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageError
 from interruption import end_cleanly_on_signals
-from restore_common import Choice, backup_named, choose_to_read, copy_document, listed
 
 if TYPE_CHECKING:
     from model import Backup
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from operations.restore import RestoreReport
     from operations.restore_databases import DatabaseReport, WantedDatabase
 
+HELP = "put files or databases back"
 EXAMPLES = (
     ("restore.py restore shop/uploads --to /tmp/back", "all files, into a new folder"),
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
@@ -33,7 +34,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All but the copy."""
+    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
     parser.add_argument(
         "paths",
         nargs="*",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _LISTED_PROBLEMS = 50
 
+ID_HELP = "project/name of a backup"
+COPY_HELP = "project/name, or project/name@TIME for an older copy; the beginning of a time will do"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -1,44 +1,34 @@
-"""``restore.py prune``, ``pin`` and ``unpin``: which copies stay on the targets."""
+"""``restore.py prune``: remove what KEEP lets go, or say what would go, and why."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import pwd
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import command_line
 from command_line import complain, show, show_json, table
-from errors import EXIT_FAILED, EXIT_GOOD, AlreadyRunningError, HoldfastError, UsageError
+from commands.choice import ID_HELP, backup_named, copy_document, require_target
+from errors import EXIT_FAILED, EXIT_GOOD, AlreadyRunningError
 from interruption import end_cleanly_on_signals
-from restore_common import backup_named, choose, copy_document, require_target
 
 if TYPE_CHECKING:
     from model import Backup, Configuration
-    from operations.copies import StoredCopy
     from operations.prune import JudgedCopy, PruneReport
 
+HELP = "remove the copies that KEEP lets go"
 EXAMPLES = (
     ("restore.py prune --dry-run", "which copies KEEP lets go, and why each of the others stays"),
     ("restore.py prune shop/uploads", "remove now what would go after the next good run"),
-    ('restore.py pin shop/db@20261120T03 --reason "before the upgrade"', "keep it, whatever KEEP says"),
 )
 
 
-def add_prune_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("backup", nargs="?", metavar="ID", help=ID_HELP)
     parser.add_argument("--dry-run", action="store_true", help="only show what would go, and why")
 
 
-def add_pin_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why it is kept; the list of copies shows it")
-
-
-# --- prune --------------------------------------------------------------------------------------------------------
-
-
-def prune(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Remove what KEEP lets go, or with ``--dry-run`` show it; the exit code."""
     configuration = command_line.load(arguments)
     backups: Sequence[Backup] = configuration.backups
@@ -103,62 +93,3 @@ def _row(each: JudgedCopy) -> tuple[str, ...]:
 def _judged_document(each: JudgedCopy, removed: Sequence[JudgedCopy]) -> dict[str, object]:
     decision = {"stays": each.decision.stays, "reasons": each.decision.reasons, "removed": each in removed}
     return {**copy_document(each.copy), **decision}
-
-
-# --- pins ---------------------------------------------------------------------------------------------------------
-
-
-def pin(arguments: argparse.Namespace) -> int:
-    """Hold a copy on each target that has it; the exit code."""
-    from operations.pins import Pin
-    from operations.pins import pin as pin_copy
-    from utils import utc_now
-
-    if not arguments.reason.strip():
-        raise UsageError("--reason needs some words: why is this copy kept?")
-    new_pin = Pin(arguments.reason.strip(), f"{_user_name()}@{socket.gethostname()}", utc_now())
-    return _on_each_target(arguments, lambda copy: pin_copy(copy, new_pin), "pinned")
-
-
-def _user_name() -> str:
-    """A container may run as a number that has no name."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def unpin(arguments: argparse.Namespace) -> int:
-    """Let KEEP decide about a copy again, on each target that has it; the exit code."""
-    from operations.pins import unpin as unpin_copy
-
-    def unpin_pinned(copy: StoredCopy) -> None:
-        if copy.pin is None:
-            raise UsageError(f"{copy} is not pinned.")
-        unpin_copy(copy)
-
-    return _on_each_target(arguments, unpin_pinned, "no longer pinned")
-
-
-def _on_each_target(arguments: argparse.Namespace, action: Callable[[StoredCopy], None], what: str) -> int:
-    """Do it wherever the copy is. A target that fails, or needs nothing, does not stop the others."""
-    choice = choose(arguments)
-    errors: list[HoldfastError] = []
-    done = []
-    for copy in choice.listing.copies:
-        if copy.keys.timestamp != choice.copy.keys.timestamp:
-            continue
-        try:
-            action(copy)
-            done.append(copy)
-        except HoldfastError as error:
-            errors.append(error)
-    messages = [*choice.listing.errors, *(str(error) for error in errors)]
-    if arguments.json:
-        show_json({"copies": [copy_document(copy) for copy in done], "errors": messages})
-    elif not arguments.quiet:
-        for copy in done:
-            show(f"{copy}: {what}")
-    for message in messages:
-        complain(message)
-    return max((error.exit_code for error in errors), default=EXIT_FAILED if choice.listing.errors else EXIT_GOOD)

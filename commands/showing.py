@@ -1,0 +1,79 @@
+"""``restore.py show``: what is in a copy."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from command_line import show, show_json, styled
+from commands.choice import COPY_HELP, choose_to_read, copy_document
+from errors import EXIT_GOOD
+
+if TYPE_CHECKING:
+    from archives.entry import Entry
+
+HELP = "what is in a copy"
+EXAMPLES = (
+    ("restore.py show shop/uploads", "what is in its newest good copy"),
+    ("restore.py show shop/uploads@20261120 srv/shop", "what lies below a folder in an older one"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="only what lies at or below these paths")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show its members; the exit code."""
+    from operations.contents import list_contents
+
+    copy = choose_to_read(arguments).copy
+    entries = list_contents(copy, [os.fsencode(path) for path in arguments.paths])
+    if arguments.json:
+        show_json({"copy": copy_document(copy), "members": [_entry_document(entry) for entry in entries]})
+        return EXIT_GOOD
+    show(f"{styled(str(copy), 'bold')}: {copy.keys.archive}")
+    for entry in entries:
+        show(_entry_line(entry))
+    return EXIT_GOOD
+
+
+def _entry_line(entry: Entry) -> str:
+    import stat
+    from datetime import UTC, datetime
+
+    from utils import printable
+
+    member = entry.member
+    kinds = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": stat.S_IFLNK}
+    mode = stat.filemode(kinds[member.kind.value] | member.mode)
+    owner = f"{member.user or member.uid}/{member.group or member.gid}"
+    try:
+        made = datetime.fromtimestamp(member.modified_ns // 1_000_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        made = str(member.modified_ns // 1_000_000_000)
+    name = printable(member.path)
+    if member.link_target is not None:
+        name += f" -> {printable(member.link_target)}"
+    if member.hard_link_to is not None:
+        name += f" (the same file as {printable(member.hard_link_to)})"
+    return f"{mode} {owner:<17} {entry.size:>14,} {made:>16} {name}"
+
+
+def _entry_document(entry: Entry) -> dict[str, object]:
+    from utils import printable
+
+    member = entry.member
+    return {
+        "path": printable(member.path),
+        "kind": member.kind.value,
+        "size": entry.size,
+        "mode": f"{member.mode:04o}",
+        "user": member.user or member.uid,
+        "group": member.group or member.gid,
+        "modified_ns": member.modified_ns,
+        "crc32": f"{entry.crc32:08x}",
+        "note": entry.note,
+    }
