@@ -8,23 +8,19 @@ means nothing: it is decided anew.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from errors import HoldfastError, ObjectExistsError, StorageError, StorageUnavailableError
+from errors import HoldfastError, StorageError, StorageUnavailableError
 from model import Keep, Target
 from operations.copies import StoredCopy, copies_on
-from operations.layout import CopyKeys, copy_of_removal, folder_key
+from operations.layout import folder_key
 from operations.pins import read_pin
+from operations.removal import finish_removals, put_note, remove_content
 from operations.retention import Candidate, Decision, decide
 from storages.storage import Storage
 from utils import format_timestamp, parse_timestamp
-
-FORMAT = "holdfast-removal"
-VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +84,6 @@ def prune(
     return report
 
 
-def finish_removals(backup_id: str, target: Target, storage: Storage, present: Iterable[str]) -> list[str]:
-    """Finish what a killed pruning left among these keys of the backup's folder, and say what could not be.
-
-    Raises StorageUnavailableError. The caller holds the backup's lock.
-    """
-    keys_there = set(present)
-    problems = []
-    for key in sorted(keys_there):
-        keys = copy_of_removal(key, target.path, backup_id)
-        if keys is None:
-            continue
-        try:
-            if keys.manifest not in keys_there:
-                _remove_content(storage, keys)
-            storage.delete(keys.removal)
-        except StorageUnavailableError:
-            raise
-        except StorageError as error:
-            problems.append(f"{target}: what is left of {keys.stem} could not be removed: {error}")
-    return problems
-
-
 def _candidate(copy: StoredCopy) -> Candidate:
     return Candidate(
         started=parse_timestamp(copy.keys.timestamp),
@@ -133,27 +107,11 @@ def _remove_judged(judged: JudgedCopy, now: datetime, report: PruneReport) -> No
 def _remove(judged: JudgedCopy, now: datetime) -> bool:
     """Whether it was removed: not where it was pinned since it was listed."""
     storage, keys = judged.copy.storage, judged.copy.keys
-    with suppress(ObjectExistsError):
-        storage.put(keys.removal, [_note(judged, now)])
+    put_note(storage, keys, now, judged.decision.reasons, is_made_again=False)
     if read_pin(storage, keys) is not None:
         storage.delete(keys.removal)
         return False
     storage.delete(keys.manifest)
-    _remove_content(storage, keys)
+    remove_content(storage, keys)
     storage.delete(keys.removal)
     return True
-
-
-def _remove_content(storage: Storage, keys: CopyKeys) -> None:
-    storage.delete(keys.archive)
-    storage.delete(keys.index)
-
-
-def _note(judged: JudgedCopy, now: datetime) -> bytes:
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "when": now.isoformat(),
-        "reasons": judged.decision.reasons,
-    }
-    return (json.dumps(document, indent=2) + "\n").encode()

@@ -9,7 +9,7 @@ from datetime import datetime
 from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
 from model import Backup, Copy, RunStatus, StorageDefinition, StorageType, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
-from operations.prune import finish_removals
+from operations.removal import finish_removals
 from operations.spooled_copy import SpooledCopy
 from storages.bandwidth import Bandwidth
 from storages.factory import open_storage

@@ -14,7 +14,8 @@ from model import Keep, RunStatus, StoredObject
 from operations.copies import StoredCopy, copies_on
 from operations.layout import CopyKeys, folder_key
 from operations.pins import Pin, pin, read_pin, unpin
-from operations.prune import PruneReport, finish_removals, judge, prune
+from operations.prune import PruneReport, judge, prune
+from operations.removal import finish_removals
 from operations.retention import Decision
 from storages.storage import Storage
 from tests.support.stored_copies import BACKUP_ID, Killed, Plan, PlannedStorage, local_target, put_copy
