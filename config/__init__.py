@@ -19,3 +19,17 @@ def load_configuration(path: Path, environment: Mapping[str, str], env_file: Pat
     from config.loading import load
 
     return load(path, environment, env_file)
+
+
+def load_readable_configuration(
+    path: Path, environment: Mapping[str, str], env_file: Path | None = None
+) -> Configuration:
+    """As much as can be known of the configuration in the file ``path``, for reading copies where much was lost.
+
+    The storages are all that are defined, and those of the environment, complete or not. Where PROJECTS is wrong, there
+    are no backups; where the rest of the file is wrong or missing, only the storages of the environment and ``.env``;
+    where these are wrong too, no storage. What is wrong is in ``Configuration.warnings``. Nothing is raised.
+    """
+    from config.loading import load_readable
+
+    return load_readable(path, environment, env_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from config.building import Builder
@@ -12,17 +13,68 @@ from config.environment import Environment
 from config.home import expand_home
 from config.problems import START, Problems
 from config.reading import Reader
+from config.schema import CONFIGURATION
 from config.settings import CATALOG_URL, MAX_FILES_COUNT, STATE_DIR
 from config.small_files import DOES_NOT_EXIST, SmallFileError, others_can_read, read_small_file
 from config.storage_definitions import Storages
-from config.yaml_document import MappingNode, SequenceNode, decode, read_document
-from model import Configuration, Keep, Secret
+from config.yaml_document import MappingNode, Node, ScalarNode, SequenceNode, decode, read_document
+from errors import ConfigurationError
+from model import Configuration, Keep, Problem, Secret, Severity
+
+_ABOUT_NO_BACKUP = CONFIGURATION.by_spelling.keys() - {"PROJECTS", "DEFAULTS"}
 
 
 def load(path: Path, variables: Mapping[str, str], env_file: Path | None) -> Configuration:
     """See :func:`config.load_configuration`."""
+    problems = Problems(str(path))
     with _garbage_collection_paused():
-        return _load(path, variables, env_file)
+        root, mode = _read_file(path, problems)
+        return _load(path, root, mode, Environment(variables, _absolute(path).parent, env_file), problems)
+
+
+def load_readable(path: Path, variables: Mapping[str, str], env_file: Path | None) -> Configuration:
+    """See :func:`config.load_readable_configuration`."""
+    said: dict[Problem, None] = {}
+    for load_part, what_is_left in _PARTS:
+        problems = Problems(str(path))
+        environment = Environment(variables, _absolute(path).parent, env_file)
+        try:
+            with _garbage_collection_paused():
+                configuration = load_part(path, environment, problems)
+        except ConfigurationError as error:
+            said.update(dict.fromkeys(replace(problem, severity=Severity.WARNING) for problem in error.problems))
+            continue
+        remarks = [Problem(str(path), *START[:2], what_is_left, Severity.WARNING)] if said else []
+        return replace(configuration, warnings=(*said, *remarks, *configuration.warnings))
+    absolute = _absolute(path)
+    return Configuration(absolute, (), {}, absolute.parent / "state", warnings=tuple(said))
+
+
+def _load_all(path: Path, environment: Environment, problems: Problems) -> Configuration:
+    root, mode = _read_file(path, problems)
+    return _load(path, root, mode, environment, problems, all_storages=True)
+
+
+def _load_without_projects(path: Path, environment: Environment, problems: Problems) -> Configuration:
+    root, mode = _read_file(path, problems)
+    others = [entry for entry in root.entries if entry[0].text in _ABOUT_NO_BACKUP]
+    rest = _with_no_projects(others)
+    return _load(path, rest, mode, environment, problems, with_backups=False, all_storages=True)
+
+
+def _load_environment(path: Path, environment: Environment, problems: Problems) -> Configuration:
+    return _load(path, _with_no_projects([]), 0, environment, problems, with_backups=False, all_storages=True)
+
+
+_PARTS = (
+    (_load_all, ""),
+    (_load_without_projects, "So none of its backups is known here; its storages are."),
+    (_load_environment, "So none of its backups and storages is known here; the storages of the environment are."),
+)
+
+
+def _with_no_projects(others: list[tuple[ScalarNode, Node]]) -> MappingNode:
+    return MappingNode(START, [(ScalarNode(START, "PROJECTS", plain=True), SequenceNode(START)), *others])
 
 
 @contextmanager
@@ -40,18 +92,26 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: Path, variables: Mapping[str, str], env_file: Path | None) -> Configuration:
-    problems = Problems(str(path))
+def _load(
+    path: Path,
+    root: MappingNode,
+    mode: int,
+    environment: Environment,
+    problems: Problems,
+    *,
+    with_backups: bool = True,
+    all_storages: bool = False,
+) -> Configuration:
+    """``all_storages``: those of the environment are there whether a backup uses them or not."""
     absolute = _absolute(path)
-    root, mode = _read_file(path, problems)
-    environment = Environment(variables, absolute.parent, env_file)
     environment.read_file(problems)
     reader = Reader(environment, problems)
     record = reader.read(root)
     storages = Storages(environment, absolute.parent, problems)
     storages.define(record.all_records("STORAGES"))
-    backups = Builder(environment, storages, _old_keep(environment, problems), problems).backups(record)
-    configuration_storages = storages.all()
+    builder = Builder(environment, storages, _old_keep(environment, problems), problems)
+    backups = builder.backups(record) if with_backups else ()
+    configuration_storages = storages.all(also_unused=all_storages)
     state_directory = _state_directory(environment, absolute.parent, problems)
     catalog_url = environment.setting(CATALOG_URL.name, CATALOG_URL.scalar, problems)
     if reader.holds_literal_secret and others_can_read(mode):

@@ -48,6 +48,10 @@ class Problems:
             raise ConfigurationError(self._in_order(self._errors))
 
     @property
+    def has_errors(self) -> bool:
+        return bool(self._errors)
+
+    @property
     def warnings(self) -> tuple[Problem, ...]:
         return tuple(self._in_order(self._warnings))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config.environment import Environment
 from config.home import expand_home
-from config.problems import Position, Problems
+from config.problems import START, Position, Problems
 from config.records import Record
 from config.scalars import PATH, YES_NO
 from config.schema_storages import IMPLICIT_STORAGES, STORAGE
@@ -51,7 +51,7 @@ class Storages:
         if name in self._lines:
             return None
         if name in IMPLICIT_STORAGES:
-            self._definitions[name] = self._from_environment(name, position)
+            self._definitions[name] = self._from_environment(name, position, self._problems)
             return self._definitions[name]
         known = sorted({*self._lines, *IMPLICIT_STORAGES})
         near = difflib.get_close_matches(name.upper(), known, 1) or difflib.get_close_matches(name, known, 1)
@@ -59,10 +59,20 @@ class Storages:
         self._problems.error(position, f"STORAGE_NAME names no known storage. {hint}")
         return None
 
-    def all(self) -> dict[str, StorageDefinition]:
-        """Every storage that is defined or used, and ``LOCAL``, which always works."""
-        if "LOCAL" not in self._lines and "LOCAL" not in self._definitions:
-            self._definitions["LOCAL"] = self._from_environment("LOCAL", Position(1, 1))
+    def all(self, *, also_unused: bool = False) -> dict[str, StorageDefinition]:
+        """Every storage that is defined or used, and ``LOCAL``, which always works.
+
+        ``also_unused``: those of the environment that no backup uses, too. What they lack is said when they are used.
+        """
+        unused = [name for name in IMPLICIT_STORAGES if name not in self._lines and name not in self._definitions]
+        for name in unused:
+            if name == "LOCAL":
+                self._definitions[name] = self._from_environment(name, START, self._problems)
+            elif also_unused:
+                problems = Problems("")
+                definition = self._from_environment(name, START, problems)
+                if not problems.has_errors:
+                    self._definitions[name] = definition
         return dict(self._definitions)
 
     def _value(self, record: Record, key: Key) -> str | Secret | None:
@@ -77,21 +87,22 @@ class Storages:
         is_local_path = key.shape is PATH and (key.name != "ROOT" or record.text("TYPE") == "LOCAL")
         if text is None or not is_local_path:
             return text
-        return self._expand(key.name, text, record.position_of(key.name))
+        return self._expand(key.name, text, record.position_of(key.name), self._problems)
 
-    def _from_environment(self, name: str, position: Position) -> StorageDefinition:
+    def _from_environment(self, name: str, position: Position, problems: Problems) -> StorageDefinition:
         settings: dict[str, str | Secret] = {}
         missing = []
         for key in STORAGE.sections[name].keys:
             if key.environment is None or not isinstance(key.shape, Scalar):
                 continue
-            value = self._environment.setting(key.environment, key.shape, self._problems, position)
+            value = self._environment.setting(key.environment, key.shape, problems, position)
             if isinstance(value, Secret):
                 settings[key.name] = value
             elif value is not None:
                 text = str(value)
                 used_at = self._environment.position(key.environment) or position
-                settings[key.name] = self._expand(key.environment, text, used_at) if key.shape is PATH else text
+                is_path = key.shape is PATH
+                settings[key.name] = self._expand(key.environment, text, used_at, problems) if is_path else text
             elif key.name == "ROOT":
                 settings[key.name] = str(self._config_directory / "backups")
             # The certificate that could take the place of CLIENT_SECRET has no name in the environment.
@@ -102,14 +113,14 @@ class Storages:
                 f"The storage {name} cannot be used yet. Set {', '.join(missing)} in the environment or in "
                 f"{self._environment.file}."
             )
-            self._problems.warn(position, message)
+            problems.warn(position, message)
         return StorageDefinition(name, StorageType(name), settings)
 
-    def _expand(self, key: str, path: str, position: Position) -> str:
+    def _expand(self, key: str, path: str, position: Position, problems: Problems) -> str:
         try:
             return expand_home(path, self._environment.get("HOME"))
         except ValueError as error:
-            self._problems.error(position, f"{key} {error}.")
+            problems.error(position, f"{key} {error}.")
             return path
 
 
