@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import command_line
@@ -24,12 +25,24 @@ COPY_HELP = "project/name, or project/name@TIME for an older copy; the beginning
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The copy that a command line means, and all of its backup."""
+    """The copy that a command line means, and all of its backup. ``at`` is the moment that ``--at`` means."""
 
     configuration: Configuration
     backup: Backup
     copy: StoredCopy
     listing: Listing
+    at: datetime | None = None
+
+
+def add_copy_arguments(parser: argparse.ArgumentParser) -> None:
+    """``ID[@TIME]`` and ``--at``."""
+    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="the newest good copy that was made at this time or before: 2026-11-20 (at its end), '2026-11-20 03:00', "
+        "2026-11-20T03:00:00Z; in this machine's time zone where none is given",
+    )
 
 
 def backup_named(configuration: Configuration, text: str) -> Backup:
@@ -39,25 +52,36 @@ def backup_named(configuration: Configuration, text: str) -> Backup:
     return find_backup(configuration, text)
 
 
-def choose(arguments: argparse.Namespace) -> Choice:
-    """What ``ID[@TIME]`` and ``--storage`` mean. Raises UsageError and HoldfastError."""
-    from operations.copies import choose_copy, list_copies
+def choose(arguments: argparse.Namespace, at: str | None = None) -> Choice:
+    """What ``ID[@TIME]`` and ``--storage`` mean, and ``at``. Raises UsageError and HoldfastError."""
+    from operations.copies import choose_copy, choose_copy_at, list_copies
+    from operations.written_times import parse_written_time
 
     backup_text, _, wanted = arguments.copy.partition("@")
+    if wanted and at is not None:
+        raise UsageError(f"{arguments.copy} has a time already. Give it there or with --at, not both.")
+    moment = None if at is None else parse_written_time(at)
     configuration = command_line.load(arguments)
     backup = backup_named(configuration, backup_text)
     require_target(backup, arguments.storage)
     listing = list_copies(backup, arguments.storage)
-    return Choice(configuration, backup, choose_copy(listing, backup.id, wanted or "latest"), listing)
+    if moment is None:
+        copy = choose_copy(listing, backup.id, wanted or "latest")
+    else:
+        copy = choose_copy_at(listing, backup.id, moment)
+    return Choice(configuration, backup, copy, listing, moment)
 
 
 def choose_to_read(arguments: argparse.Namespace) -> Choice:
-    """The same; a newer copy that cannot be read is said."""
-    choice = choose(arguments)
+    """The same with ``--at``; a newer copy that cannot be read is said, where it could have been meant."""
+    from utils import format_timestamp
+
+    choice = choose(arguments, arguments.at)
     for error in choice.listing.errors:
         complain(error)
+    limit = format_timestamp(choice.at) if choice.at is not None else "9"
     for newer in choice.listing.copies:
-        if newer.keys.timestamp > choice.copy.keys.timestamp and newer.manifest is None:
+        if newer.manifest is None and choice.copy.keys.timestamp < newer.keys.timestamp <= limit:
             complain(f"{newer} is newer and is left out: {newer.error}.")
     return choice
 

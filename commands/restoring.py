@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
-from commands.choice import COPY_HELP, Choice, backup_named, choose_to_read, copy_document, listed
+from commands.choice import Choice, add_copy_arguments, backup_named, choose_to_read, copy_document, listed
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageError
 from interruption import end_cleanly_on_signals
 
@@ -24,6 +24,7 @@ HELP = "put files or databases back"
 EXAMPLES = (
     ("restore.py restore shop/uploads --to /tmp/back", "all files, into a new folder"),
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
+    ("restore.py restore shop/uploads --to /tmp/back --at 2026-11-20 'srv/shop/*.svg'", "some, as they were that day"),
     ("restore.py restore shop/uploads --on shop/web --to /srv/back", "onto the host that shop/web reads"),
     ("restore.py restore shop/db --to-database shop_back", "the database, into a new one on its server"),
     ("restore.py restore shop/db --to-database shop --replace", "in place of the one that is there"),
@@ -34,12 +35,13 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
+    add_copy_arguments(parser)
     parser.add_argument(
         "paths",
         nargs="*",
         metavar="PATH",
-        help="only these files and folders (default: everything); with --to-database the one database that is meant",
+        help="only these files and folders (default: everything); * ? [ ] and ** stand for several. With --to-database "
+        "the one database that is meant",
     )
     destination = parser.add_mutually_exclusive_group(required=True)
     destination.add_argument("--to", type=Path, metavar="DIR", help="files into this folder, which is new or empty")

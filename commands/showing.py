@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from command_line import show, show_json, styled
-from commands.choice import COPY_HELP, choose_to_read, copy_document
+from commands.choice import add_copy_arguments, choose_to_read, copy_document
 from errors import EXIT_GOOD
 
 if TYPE_CHECKING:
@@ -17,12 +17,21 @@ HELP = "what is in a copy"
 EXAMPLES = (
     ("restore.py show shop/uploads", "what is in its newest good copy"),
     ("restore.py show shop/uploads@20261120 srv/shop", "what lies below a folder in an older one"),
+    (
+        "restore.py show shop/uploads --at 2026-11-20 '**/*.svg'",
+        "all such files in the newest one of that day or before",
+    ),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="only what lies at or below these paths")
+    add_copy_arguments(parser)
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="only what lies at or below these paths; * ? [ ] and ** stand for several",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json, styled
-from commands.choice import COPY_HELP, choose, copy_document, listed
+from commands.choice import add_copy_arguments, choose, copy_document, listed
 from errors import EXIT_FAILED, EXIT_GOOD
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ EXAMPLES = (("restore.py verify shop/uploads", "the newest good copy, on each of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
+    add_copy_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Every target that holds the copy is read: one that rots is not made good by another."""
     from operations.copies import copies_to_verify
 
-    choice = choose(arguments)
+    choice = choose(arguments, arguments.at)
     listing = choice.listing
     copies = copies_to_verify(listing, choice.copy)
     reports = [_verified(copy, arguments) for copy in copies]

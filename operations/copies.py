@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from archives.manifest import Manifest
@@ -15,6 +16,7 @@ from operations.parallel import map_in_threads
 from operations.pins import Pin, read_pin
 from storages.factory import OpenStorages
 from storages.storage import Storage
+from utils import parse_timestamp
 
 if TYPE_CHECKING:
     from archives.entry import Entry
@@ -86,12 +88,10 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
     it, the first of the configuration is taken. One whose manifest cannot be read is taken only where its time is
     given and no other has it. Raises UsageError, and HoldfastError where there is one that cannot be read.
     """
-    readable = [copy for copy in listing.copies if copy.manifest is not None]
     if wanted == "latest":
-        for status in (RunStatus.GOOD, RunStatus.PARTIAL):
-            for copy in readable:
-                if copy.manifest is not None and copy.manifest.status is status:
-                    return copy
+        newest = _newest(listing.copies)
+        if newest is not None:
+            return newest
         reasons = [*listing.errors, *(f"{copy}: {copy.error}" for copy in listing.copies)]
         if reasons:
             raise HoldfastError("\n  ".join([f"No copy of {backup_id} can be read:", *reasons]))
@@ -104,6 +104,39 @@ def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
     if len(timestamps) > 1:
         raise UsageError(f"{backup_id}@{wanted} could be {', '.join(timestamps)}. Write more of the time.")
     return matching[0]
+
+
+def choose_copy_at(listing: Listing, backup_id: str, moment: datetime) -> StoredCopy:
+    """The newest good copy that was made at or before a moment; only where there is none, the newest partial one.
+
+    Raises UsageError where none is that old, and HoldfastError where those that are cannot be read.
+    """
+    old_enough = [copy for copy in listing.copies if parse_timestamp(copy.keys.timestamp) <= moment]
+    newest = _newest(old_enough)
+    if newest is not None:
+        return newest
+    wanted = f"There is no copy of {backup_id} that was made at or before {_for_people(moment)}"
+    reasons = [*listing.errors, *(f"{copy}: {copy.error}" for copy in old_enough)]
+    if reasons:
+        raise HoldfastError("\n  ".join([f"{wanted} and can be read:", *reasons]))
+    if not listing.copies:
+        raise UsageError(f"There is no copy of {backup_id} on its targets.")
+    oldest = listing.copies[-1].keys.timestamp
+    raise UsageError(f"{wanted}. The oldest is {backup_id}@{oldest}, of {_for_people(parse_timestamp(oldest))}.")
+
+
+def _newest(copies: Iterable[StoredCopy]) -> StoredCopy | None:
+    """Of copies, newest first, the newest good one; only where there is none, the newest partial one."""
+    listed = list(copies)
+    for status in (RunStatus.GOOD, RunStatus.PARTIAL):
+        for copy in listed:
+            if copy.manifest is not None and copy.manifest.status is status:
+                return copy
+    return None
+
+
+def _for_people(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def copies_to_verify(listing: Listing, chosen: StoredCopy) -> list[StoredCopy]:
@@ -121,9 +154,19 @@ def read_entries(copy: StoredCopy) -> Iterator[Entry]:
 
     The iteration raises HostileArchiveError where the index says what no run writes.
     """
+    return entries_of(index_chunks(copy))
+
+
+def entries_of(index: Iterable[bytes]) -> Iterator[Entry]:
+    """The members that :func:`index_chunks` has. Raises DamagedArchiveError and HostileArchiveError."""
     from archives.index import read_index
     from archives.validation import validated
 
+    return validated(read_index(index), with_blocks=True)
+
+
+def index_chunks(copy: StoredCopy) -> list[bytes]:
+    """The index of a copy, still packed. Raises DamagedArchiveError where it is not what was stored."""
     if copy.manifest is None:
         raise DamagedArchiveError(f"{copy}: {copy.error}.")
     # One byte more than it should have, so that an index that has grown is found, and never held as a whole.
@@ -133,7 +176,7 @@ def read_entries(copy: StoredCopy) -> Iterator[Entry]:
         digest.update(chunk)
     if digest.hexdigest() != copy.manifest.index.sha256:
         raise DamagedArchiveError(f"The index {copy.keys.index} is not what was stored (its SHA-256 differs).")
-    return validated(read_index(chunks), with_blocks=True)
+    return chunks
 
 
 def copies_on(target: Target, backup_id: str, storage: Storage) -> list[StoredCopy]:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archives.entry import Entry
-from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError
+from errors import HoldfastError
 from hosts.local_tree import LocalTree
 from model import MemberKind, OnProgress
-from operations.contents import Selection, nothing_at, zip_directory, zip_entries
-from operations.copies import StoredCopy, read_entries
+from operations.contents import Contents, Selection, nothing_at
+from operations.copies import StoredCopy
 from operations.restore_here import LocalPlace
 from operations.restore_place import OnWritten, Place, Written
 from utils import printable
+
+OnExpected = Callable[[int], None]
+"""Told how many bytes of files are to come, once that is known."""
 
 
 @dataclass(slots=True)
@@ -70,11 +73,14 @@ def _require_empty(folder: Path, *, overwrite: bool) -> None:
 class Restoration:
     """One restore under way, of the members at and below ``paths``."""
 
-    def __init__(self, copy: StoredCopy, paths: Sequence[bytes], on_progress: OnProgress) -> None:
+    def __init__(
+        self, copy: StoredCopy, paths: Sequence[bytes], on_progress: OnProgress, on_expected: OnExpected | None = None
+    ) -> None:
         self.report = RestoreReport()
         self._copy = copy
-        self._selection = Selection(paths)
+        self._paths = paths
         self._on_progress = on_progress
+        self._on_expected = on_expected
         self._folders: list[Entry] = []
         self._hard_links: list[Entry] = []
         self._symlinks: list[Entry] = []
@@ -82,24 +88,25 @@ class Restoration:
     def run(self, open_place: Callable[[OnWritten], Place]) -> None:
         """Put them into this place. Raises as its methods do."""
         place = open_place(self._written)
-        try:
-            entries = read_entries(self._copy)
-        except (DamagedArchiveError, ObjectNotFoundError) as error:
-            self.report.remarks.append(
-                f"{error} So the archive's own directory was used: hard links, extended attributes and fractions of a "
-                "second in times are not restored."
-            )
-            reader = zip_directory(self._copy)
-            place.write_from_zip(self._files(self._selection.of(zip_entries(reader)), place), reader)
-        else:
-            place.write(self._files(self._selection.of(entries), place))
+        contents = Contents(self._copy)
+        selection = Selection(contents, self._paths)
+        if self._on_expected is not None:
+            self._on_expected(selection.size())
+        if contents.zip is None:
+            place.write(self._files(selection.entries(), place))
             place.write(place.link(self._hard_links))
+        else:
+            self.report.remarks.append(
+                f"{contents.index_error} So the archive's own directory was used: hard links, extended attributes and "
+                "fractions of a second in times are not restored."
+            )
+            place.write_from_zip(self._files(selection.entries(), place), contents.zip)
         place.finish(self._symlinks, self._folders)
         if self.report.refused_attributes:
             names = ", ".join(sorted(self.report.refused_attributes))
             self.report.remarks.append(f"This user or file system cannot set these attributes: {names}.")
-        if self._selection.unmatched:
-            self.report.problems.append(nothing_at(self._copy, self._selection.unmatched))
+        if selection.unmatched:
+            self.report.problems.append(nothing_at(self._copy, selection.unmatched))
 
     def _files(self, entries: Iterable[Entry], place: Place) -> Iterator[Entry]:
         """Of these members the files. Folders are made at once; links, and attributes of folders, wait for the end."""

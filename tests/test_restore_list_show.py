@@ -7,15 +7,15 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from errors import UsageError
+from errors import HoldfastError, UsageError
 from model import RunStatus
 from operations.contents import list_contents
-from operations.copies import StoredCopy, choose_copy, list_copies
+from operations.copies import StoredCopy, choose_copy, choose_copy_at, list_copies
 from storages.local import LocalStorage
 from tests.support.copies import backup_of, make_copy
 from tests.support.holdfast import BACKUP_ID, Holdfast
@@ -165,3 +165,67 @@ def test_the_beginning_of_a_time_will_do(source: Path, tmp_path: Path) -> None:
         chosen(tmp_path / "s", source, "20261120")
     with pytest.raises(UsageError, match=r"There is no copy shop/files@2027\. restore\.py list shop/files shows"):
         chosen(tmp_path / "s", source, "2027")
+
+
+# --- the copy of a time ---
+
+
+def chosen_at(storage: Path, source: Path, moment: datetime) -> str:
+    return choose_copy_at(list_copies(backup_of(storage, source)), BACKUP_ID, moment).keys.timestamp
+
+
+def test_the_newest_good_copy_at_or_before_a_time(source: Path, tmp_path: Path) -> None:
+    copies_with(tmp_path / "s", source, noon=RunStatus.GOOD, one=RunStatus.PARTIAL, two=RunStatus.GOOD)
+    second = timedelta(seconds=1)
+    assert chosen_at(tmp_path / "s", source, NOON) == "20261120T120000Z"
+    assert chosen_at(tmp_path / "s", source, TWO - second) == "20261120T120000Z"  # the one between is partial
+    assert chosen_at(tmp_path / "s", source, TWO) == "20261120T140000Z"
+    with pytest.raises(
+        UsageError, match=r"at or before 2026-11-20 11:59:59 UTC\. The oldest is .*@20261120T120000Z, of"
+    ):
+        chosen_at(tmp_path / "s", source, NOON - second)
+
+
+def test_a_partial_copy_is_that_of_a_time_only_where_none_is_good(source: Path, tmp_path: Path) -> None:
+    copies_with(tmp_path / "s", source, noon=RunStatus.PARTIAL, two=RunStatus.GOOD)
+    assert chosen_at(tmp_path / "s", source, ONE) == "20261120T120000Z"
+    with pytest.raises(UsageError, match=r"^There is no copy of shop/files on its targets\.$"):
+        chosen_at(tmp_path / "none", source, ONE)
+
+
+def test_why_the_copy_of_a_time_cannot_be_read_is_said(source: Path, tmp_path: Path) -> None:
+    copies_with(tmp_path / "s", source, noon=RunStatus.GOOD, two=RunStatus.GOOD)
+    damaged = list_copies(backup_of(tmp_path / "s", source)).copies[1].keys.manifest
+    (tmp_path / "s" / damaged).write_bytes(b"{}")
+    with pytest.raises(HoldfastError, match=r"and can be read:\n  shop/files@20261120T120000Z on LOCAL: the manifest"):
+        chosen_at(tmp_path / "s", source, ONE)
+
+
+def test_the_time_that_the_list_shows_finds_the_copy(installation: Holdfast) -> None:
+    """Each command that reads a copy takes it; the clock of this machine is one of another zone."""
+    zone = {"env": {"TZ": "America/St_Johns"}}
+    (line,) = [line for line in installation.run("restore.py", "list", **zone).stdout.splitlines() if BACKUP_ID in line]
+    shown = " ".join(line.split()[1:3])
+    for command in (["show"], ["verify"], ["restore", "--to", str(installation.folder / "to")]):
+        finished = installation.run("restore.py", command[0], BACKUP_ID, *command[1:], "--at", shown, **zone)
+        assert finished.returncode == 0, finished.stderr
+    before = installation.run("restore.py", "show", BACKUP_ID, "--at", "2001-09-09")
+    assert before.returncode == 2
+    assert f"There is no copy of {BACKUP_ID} that was made at or before 2001-09-09 23:59:59 " in before.stderr
+    assert f"The oldest is {BACKUP_ID}@" in before.stderr
+    both = installation.run("restore.py", "show", f"{BACKUP_ID}@2026", "--at", "2026-11-20")
+    assert both.returncode == 2
+    assert "Give it there or with --at, not both." in both.stderr
+
+
+def test_show_takes_patterns(installation: Holdfast, source: Path) -> None:
+    (source / "sub" / "[file]").write_text("in brackets")
+    installation.back_up()
+    inside = str(source)[1:]
+
+    def shown(pattern: str) -> list[str]:
+        text = installation.run("restore.py", "show", BACKUP_ID, pattern).stdout
+        return [line.rpartition(f"{inside}/")[2] for line in text.splitlines()[1:]]
+
+    assert shown(f"{inside}/s*/f?le") == ["sub/file"]
+    assert shown(f"{inside}/sub/[file]") == ["sub/[file]"]

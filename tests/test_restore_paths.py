@@ -57,6 +57,45 @@ def test_only_what_is_asked_for_comes_back(
     assert files_below(restored(tmp_path / "to", source)) == found
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (["a/*"], {"a/b/one", "a/b/two", "a/bc/three", "a/b.txt"}),
+        (["a/*.txt"], {"a/b.txt"}),
+        (["a/**/t*"], {"a/b/two", "a/bc/three"}),
+        (["**/one", "z/[ls]a??"], {"a/b/one", "z/last", "z/same"}),
+        (["a/b[!.]"], {"a/bc/three"}),
+    ],
+)
+def test_a_pattern_stands_for_all_that_it_matches(
+    wanted: list[str], found: set[str], source: Path, copy: StoredCopy, tmp_path: Path
+) -> None:
+    report = restore_copy(copy, tmp_path / "to", *(os.fsencode(source / name) for name in wanted))
+    assert report.problems == []
+    assert files_below(restored(tmp_path / "to", source)) == found
+
+
+def test_a_name_with_special_characters_is_meant_before_what_it_could_stand_for(source: Path, tmp_path: Path) -> None:
+    odd = os.fsencode(source) + b"/[ab]\xff*"
+    for name in (b"/a\xff", b"/[ab]\xffx", b"/b\xffxy/inner"):
+        path = Path(os.fsdecode(os.fsencode(source) + name))
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("matched")
+    matched = {os.fsdecode(name) for name in (b"a\xff", b"b\xffxy/inner")}
+    copy = make_copy(tmp_path / "before", source)
+    assert restore_copy(copy, tmp_path / "to", odd).problems == []
+    assert files_below(restored(tmp_path / "to", source)) == matched
+    Path(os.fsdecode(odd)).write_text("of just that name")
+    copy = make_copy(tmp_path / "after", source)
+    assert restore_copy(copy, tmp_path / "again", odd).problems == []
+    assert files_below(restored(tmp_path / "again", source)) == {os.fsdecode(b"[ab]\xff*")}
+
+
+def test_a_pattern_that_matches_nothing_is_named(copy: StoredCopy, tmp_path: Path) -> None:
+    (problem,) = restore_copy(copy, tmp_path / "to", b"srv/**/*.log").problems
+    assert "holds nothing at srv/**/*.log. restore.py show shop/files@20261120T030000Z lists" in problem
+
+
 def test_the_root_is_everything(copy: StoredCopy, source: Path, tmp_path: Path) -> None:
     assert restore_copy(copy, tmp_path / "to", b"/").files == 7
     assert files_below(restored(tmp_path / "to", source)) == files_below(source)
