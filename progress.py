@@ -67,6 +67,12 @@ class Progress:
                 path = "…" + path[-_PATH_LENGTH:]
             self._bar.update(self._task, completed=self._size, files=format_count(self._files, "file"), path=path)
 
+    def reach(self, size: int) -> None:
+        """So many bytes in all are done, of whatever file."""
+        if self._enabled and time.monotonic() >= self._next_redraw:
+            self._next_redraw = time.monotonic() + _REDRAW_SECONDS
+            self._bar.update(self._task, completed=size)
+
     def upload(self, target: Target, sent: int, size: int) -> None:
         """``sent`` of the ``size`` bytes of an archive that waits on this machine are on their way to the target."""
         if not self._enabled:

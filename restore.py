@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import command_line
-from commands import listing, pins, pruning, restoring, showing, verification
+from commands import copying, listing, pins, pruning, restoring, showing, verification
 
 _Examples = Sequence[tuple[str, str]]
 
@@ -29,6 +29,7 @@ def main() -> int:
     add("show", showing.HELP, showing.EXAMPLES, showing.add_arguments, showing.run)
     add("restore", restoring.HELP, restoring.EXAMPLES, restoring.add_arguments, restoring.run)
     add("verify", verification.HELP, verification.EXAMPLES, verification.add_arguments, verification.run)
+    add("copy", copying.HELP, copying.EXAMPLES, copying.add_arguments, copying.run)
     add("prune", pruning.HELP, pruning.EXAMPLES, pruning.add_arguments, pruning.run)
     add("pin", pins.HELP_PIN, pins.EXAMPLES_PIN, pins.add_pin_arguments, pins.pin)
     add("unpin", pins.HELP_UNPIN, pins.EXAMPLES_UNPIN, pins.add_unpin_arguments, pins.unpin)

@@ -13,7 +13,7 @@ from command_line import complain
 from errors import UsageError
 
 if TYPE_CHECKING:
-    from model import Backup, Configuration
+    from model import Backup, Configuration, Target
     from operations.copies import Listing, StoredCopy
     from operations.pins import Pin
 
@@ -91,6 +91,30 @@ def require_target(backup: Backup, storage_name: str | None) -> None:
     names = [target.storage.name for target in backup.targets]
     if storage_name is not None and storage_name not in names:
         raise UsageError(f"{backup.id} has no target on a storage named {storage_name}, but on {', '.join(names)}.")
+
+
+def target_named(configuration: Configuration, backup: Backup, text: str) -> Target:
+    """The target that ``STORAGE``, one of the backup's, or ``STORAGE:PATH`` means. Raises UsageError."""
+    from config import scalars
+    from model import Target
+
+    name, separator, written = text.partition(":")
+    if name not in configuration.storages:
+        known = ", ".join(sorted(configuration.storages))
+        raise UsageError(f"There is no storage {name!r} in {configuration.path}. There are: {known}.")
+    targets = [target for target in backup.targets if target.storage.name == name]
+    if not separator:
+        if len(targets) == 1:
+            return targets[0]
+        raise UsageError(
+            f"{backup.id} has {'several targets' if targets else 'no target'} on {name}. Write {name}:PATH, with the "
+            "path that is meant."
+        )
+    try:
+        path = str(scalars.TARGET_PATH.check(written))
+    except ValueError as error:
+        raise UsageError(f"The path of {text!r} {error}.") from None
+    return next((target for target in targets if target.path == path), Target(configuration.storages[name], path))
 
 
 def copy_document(copy: StoredCopy) -> dict[str, object]:

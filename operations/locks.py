@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from errors import AlreadyRunningError, HoldfastError
+from model import CheckKind
 from utils import make_private_directory, utc_now
 
 
@@ -23,13 +24,19 @@ def lock_backup(state_directory: Path, backup_id: str) -> Iterator[None]:
     Raises AlreadyRunningError where another process, or this one, holds it; HoldfastError where the file cannot be
     made. Children do not inherit the lock.
     """
-    path = state_directory / "locks" / f"{backup_id}.lock"
-    lock = _opened(path)
-    try:
-        _take(lock, path, backup_id)
+    with _locked(state_directory, backup_id, f"The backup {backup_id}"):
         yield
-    finally:
-        os.close(lock)
+
+
+@contextmanager
+def lock_check(state_directory: Path, kind: CheckKind, backup_id: str) -> Iterator[None]:
+    """Hold ``<state>/locks/<kind>/<project>/<backup>.lock``: a backup may run while its copies are read.
+
+    Raises as :func:`lock_backup` does.
+    """
+    words = {CheckKind.VERIFY: "The verification", CheckKind.DRILL: "The drill"}
+    with _locked(state_directory, f"{kind.value}/{backup_id}", f"{words[kind]} of {backup_id}"):
+        yield
 
 
 @contextmanager
@@ -52,6 +59,17 @@ def one_after_the_other(state_directory: Path, name: str) -> Iterator[bool]:
         os.close(lock)
 
 
+@contextmanager
+def _locked(state_directory: Path, name: str, what: str) -> Iterator[None]:
+    path = state_directory / "locks" / f"{name}.lock"
+    lock = _opened(path)
+    try:
+        _take(lock, path, what)
+        yield
+    finally:
+        os.close(lock)
+
+
 def _opened(path: Path) -> int:
     try:
         make_private_directory(path.parent)
@@ -60,12 +78,12 @@ def _opened(path: Path) -> int:
         raise HoldfastError(f"The lock {path} cannot be made: {error.strerror}. Check STATE_DIR.") from error
 
 
-def _take(lock: int, path: Path, backup_id: str) -> None:
+def _take(lock: int, path: Path, what: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise AlreadyRunningError(
-            f"The backup {backup_id} is running already ({_holder(lock)}). Wait for it to end, or end that process."
+            f"{what} is running already ({_holder(lock)}). Wait for it to end, or end that process."
         ) from None
     except OSError as error:
         raise HoldfastError(

@@ -3,6 +3,8 @@
 ``<state>/logs/<project>/<backup>/<timestamp>.log``, mode 0600, one line for each event::
 
     2026-11-20T03:00:00Z INFO 30,925 files, 927 MB
+
+Beside it lie those of verifications and drills, ``verify-<timestamp>.log`` and ``drill-<timestamp>.log``.
 """
 
 from __future__ import annotations
@@ -15,23 +17,27 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model import CheckKind
 from utils import format_timestamp, make_private_directory, parse_timestamp, printable, redact
 
-# The newest logs of a backup that are kept: seven weeks of a nightly one.
+# The newest logs of a backup that are kept, of each kind: seven weeks of a nightly one.
 KEPT_LOGS = 50
 
 _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def run_log(state_directory: Path, backup_id: str, started: datetime) -> Iterator[logging.Logger]:
-    """A logger that writes the log of the run of ``backup_id`` that began at ``started``.
+def run_log(
+    state_directory: Path, backup_id: str, started: datetime, kind: CheckKind | None = None
+) -> Iterator[logging.Logger]:
+    """A logger that writes the log of the run of ``backup_id`` that began at ``started``, or of a check of its copies.
 
-    Its lines hold no secret and no control character. Of this backup's logs, the newest 50 are kept.
+    Its lines hold no secret and no control character. Of this backup's logs of this kind, the newest 50 are kept.
     No OSError comes out of it, be the disk full or the folder read-only, because a run that could be good must not
     fail for its log; a log that is incomplete is said once, as a warning of this module's own logger.
     """
-    path = state_directory / "logs" / backup_id / f"{format_timestamp(started)}.log"
+    prefix = f"{kind.value}-" if kind is not None else ""
+    path = state_directory / "logs" / backup_id / f"{prefix}{format_timestamp(started)}.log"
     logger = logging.Logger(path.stem, logging.DEBUG)  # outside of the tree of loggers: it goes when the run does
     handler = _LineHandler(path)
     logger.addHandler(handler)
@@ -40,7 +46,7 @@ def run_log(state_directory: Path, backup_id: str, started: datetime) -> Iterato
     finally:
         handler.close()
         with suppress(OSError):
-            _remove_old_logs(path.parent)
+            _remove_old_logs(path.parent, prefix)
 
 
 class _LineHandler(logging.Handler):
@@ -86,15 +92,15 @@ def _lines(record: logging.LogRecord) -> str:
     return "".join(f"{start}{printable(text.encode('utf-8', 'backslashreplace'))}\n" for text in texts)
 
 
-def _remove_old_logs(folder: Path) -> None:
-    logs = sorted((path for path in folder.glob("*.log") if _is_run_log(path)), reverse=True)
+def _remove_old_logs(folder: Path, prefix: str) -> None:
+    logs = sorted((path for path in folder.glob(f"{prefix}*.log") if _is_log(path, prefix)), reverse=True)
     for path in logs[KEPT_LOGS:]:
         path.unlink(missing_ok=True)
 
 
-def _is_run_log(path: Path) -> bool:
+def _is_log(path: Path, prefix: str) -> bool:
     try:
-        parse_timestamp(path.stem)
+        parse_timestamp(path.stem.removeprefix(prefix))
     except ValueError:
         return False
     return True

@@ -40,9 +40,8 @@ class TargetCopy:
 
     def open(self, workplace: Workplace, run_bandwidth: Bandwidth | None) -> None:
         """Open the storage. A failure is kept in ``error``."""
-        bandwidths = [run_bandwidth, _bandwidth(self.target.bandwidth), _storage_bandwidth(self.target.storage)]
         try:
-            self._storage = open_storage(self.target.storage, workplace, [limit for limit in bandwidths if limit])
+            self._storage = open_for_writing(self.target, workplace, run_bandwidth)
         except HoldfastError as error:
             self.error = error
 
@@ -53,9 +52,7 @@ class TargetCopy:
 
         The caller holds the backup's lock.
         """
-        self.storage.clean_up(self._folder)
-        present = {stored.key for stored in self.storage.list(self._folder)}
-        finish_removals(self._backup_id, self.target, self.storage, present)
+        present = tidy_up(self._backup_id, self.target, self.storage)
         for started in unfinished_runs:
             keys = copy_keys(self.target.path, self._backup_id, started)
             if present.intersection((keys.archive, keys.index)):
@@ -157,11 +154,30 @@ class _WatchedContent(KnownContent):
         return block
 
 
+def open_for_writing(target: Target, workplace: Workplace, run_bandwidth: Bandwidth | None) -> Storage:
+    """The storage of a target, for archives of any size, no faster than it may be. Raises StorageError."""
+    bandwidths = [run_bandwidth, bandwidth_of(target.bandwidth), _storage_bandwidth(target.storage)]
+    return open_storage(target.storage, workplace, [limit for limit in bandwidths if limit])
+
+
+def tidy_up(backup_id: str, target: Target, storage: Storage) -> set[str]:
+    """Remove the unfinished objects of killed processes, and finish their removals; the keys that lay there before.
+
+    Raises StorageError; not where a removal cannot be finished, which the next pruning says. The caller holds the
+    backup's lock.
+    """
+    folder = folder_key(target.path, backup_id)
+    storage.clean_up(folder)
+    present = {stored.key for stored in storage.list(folder)}
+    finish_removals(backup_id, target, storage, present)
+    return present
+
+
 def open_targets(backup: Backup, started: datetime, workplace: Workplace) -> list[TargetCopy]:
     """A copy in the making for each target of the backup, with its storage open."""
     is_awaited = backup.stopped_containers is not None
     copies = [TargetCopy(target, backup.id, started, is_awaited=is_awaited) for target in backup.targets]
-    run_bandwidth = _bandwidth(backup.bandwidth)
+    run_bandwidth = bandwidth_of(backup.bandwidth)
     for copy in copies:
         copy.open(workplace, run_bandwidth)
     return copies
@@ -174,7 +190,8 @@ def require_one(copies: Iterable[TargetCopy]) -> None:
         raise HoldfastError("\n".join(errors))
 
 
-def _bandwidth(bytes_per_second: int | None) -> Bandwidth | None:
+def bandwidth_of(bytes_per_second: int | None) -> Bandwidth | None:
+    """The limit of so many bytes per second; None sets none."""
     return Bandwidth(bytes_per_second) if bytes_per_second is not None else None
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from errors import EXIT_ALREADY_RUNNING, AlreadyRunningError, HoldfastError
-from operations.locks import lock_backup
+from model import CheckKind
+from operations.locks import lock_backup, lock_check
 from tests.support.skips import requires_root
 from tests.support.small_disk import small_disk
 
@@ -24,7 +25,8 @@ REPOSITORY = Path(__file__).parent.parent
 _HOLD = """
 import subprocess, sys, time
 from pathlib import Path
-from operations.locks import lock_backup
+from model import CheckKind
+from operations.locks import lock_backup, lock_check
 
 with lock_backup(Path(sys.argv[1]), sys.argv[2]):
     child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, close_fds=False)
@@ -88,7 +90,8 @@ def test_of_many_processes_one_at_a_time_holds_it(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from errors import AlreadyRunningError
-from operations.locks import lock_backup
+from model import CheckKind
+from operations.locks import lock_backup, lock_check
 counter = Path(sys.argv[1]) / "counter"
 done = 0
 while done < 50:
@@ -133,3 +136,12 @@ def test_a_full_disk_does_not_keep_a_run_from_starting(tmp_path: Path) -> None:
         with lock_backup(state, "a/b"), pytest.raises(AlreadyRunningError, match="not said its number"):  # noqa: SIM117
             with lock_backup(state, "a/b"):
                 pytest.fail("the lock was given twice")
+
+
+def test_copies_may_be_read_while_a_backup_runs_but_not_twice_at_once(tmp_path: Path) -> None:
+    with lock_backup(tmp_path, "shop/files"), lock_check(tmp_path, CheckKind.VERIFY, "shop/files"):
+        with lock_check(tmp_path, CheckKind.DRILL, "shop/files"), lock_check(tmp_path, CheckKind.VERIFY, "shop/db"):
+            pass
+        expected = "The verification of shop/files is running already"
+        with pytest.raises(AlreadyRunningError, match=expected), lock_check(tmp_path, CheckKind.VERIFY, "shop/files"):
+            pytest.fail("the lock was given twice")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model import Secret
+from model import CheckKind, Secret
 from operations.run_log import KEPT_LOGS, run_log
 from tests.support.skips import requires_root
 from tests.support.small_disk import small_disk
@@ -128,3 +128,14 @@ def test_a_full_disk_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCapt
     path = tmp_path / "small/logs/a/b/20261120T030000Z.log"
     said = [record.getMessage() for record in caplog.records]
     assert said == [f"The log {path} is incomplete: No space left on device. The run goes on."]
+
+
+def test_logs_of_checks_are_kept_beside_those_of_runs(tmp_path: Path) -> None:
+    with run_log(tmp_path, "a/b", STARTED):
+        pass
+    for number in range(KEPT_LOGS + 2):
+        with run_log(tmp_path, "a/b", STARTED + timedelta(hours=number), CheckKind.VERIFY) as log:
+            log.info("checked")
+    names = sorted(path.name for path in (tmp_path / "logs/a/b").iterdir())
+    assert len(names) == 1 + KEPT_LOGS
+    assert names[:2] == ["20261120T030000Z.log", "verify-20261120T050000Z.log"]

@@ -108,10 +108,10 @@ class Holdfast:
         return finished
 
     def command_with_plan(
-        self, events: Sequence[Mapping[str, object]], *arguments: str, **plan: str
+        self, events: Sequence[Mapping[str, object]], *arguments: str, program: str = "backup.py", **plan: str
     ) -> list[str | bytes | Path]:
-        """The argv of ``backup.py`` with these events planned: see ``tests.support.planned``."""
-        python, *command = self.command("backup.py", *arguments)
+        """The argv of ``backup.py``, or another, with these events planned: see ``tests.support.planned``."""
+        python, *command = self.command(program, *arguments)
         document = json.dumps({"trace": str(self.trace), "events": events, **plan})
         return [python, ROOT / "tests" / "support" / "planned.py", document, *command]
 
