@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
-from commands.choice import COPY_HELP, Choice, choose_to_read, copy_document, listed, target_named
+from commands.choice import Choice, add_copy_arguments, choose_to_read, copy_document, listed, target_named
 from errors import EXIT_GOOD, HoldfastError
 from interruption import end_cleanly_on_signals
 
@@ -23,7 +23,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
+    add_copy_arguments(parser)
     parser.add_argument(
         "--to",
         required=True,
