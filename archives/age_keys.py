@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from archives import age_bech32
+import bech32
 from archives.age_header import Stanza
 from archives.age_native import KEY_SIZE, X25519Identity, X25519Recipient
 from archives.age_ssh import SshEd25519Identity, SshRsaIdentity, ed25519_recipient, rsa_recipient
@@ -61,8 +61,8 @@ class NewIdentity:
 def new_identity(now: datetime) -> NewIdentity:
     """A new pair of X25519 keys, in the form of age-keygen."""
     secret = os.urandom(KEY_SIZE)
-    recipient = age_bech32.encode(_PUBLIC, X25519Identity(secret).recipient.public_key)
-    private_key = Secret(age_bech32.encode(_PRIVATE, secret).upper())
+    recipient = bech32.encode(_PUBLIC, X25519Identity(secret).recipient.public_key)
+    private_key = Secret(bech32.encode(_PRIVATE, secret).upper())
     created = now.isoformat(timespec="seconds")
     text = f"# created: {created}\n# public key: {recipient}\n{private_key.reveal()}\n"
     return NewIdentity(Secret(text), recipient)
@@ -80,7 +80,7 @@ def parse_recipient(text: str) -> Recipient:
     try:
         if " " in text:
             return _ssh_recipient(text)
-        prefix, data = age_bech32.decode(text)
+        prefix, data = bech32.decode(text)
         if prefix != _PUBLIC or len(data) != KEY_SIZE:
             raise ValueError("it is of a kind that this Holdfast does not know")
         return X25519Recipient(data)
@@ -140,7 +140,7 @@ def _native_identity(text: str, where: str) -> Identity:
     if text.startswith("AGE-PLUGIN-"):
         raise EncryptionKeyError(f"{where}: it is for a plugin of age. Decrypt with the program age instead.")
     try:
-        prefix, data = age_bech32.decode(text)
+        prefix, data = bech32.decode(text)
     except ValueError as error:
         raise EncryptionKeyError(f"{where}: {error}.") from None
     if prefix != _PRIVATE or len(data) != KEY_SIZE or not text.isupper():

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archives import age_bech32
+import bech32
 from archives.age_keys import new_identity, parse_identities, parse_recipient, read_identity_file
 from archives.age_native import X25519Identity
 from archives.age_ssh import SshEd25519Identity, SshRsaIdentity
@@ -32,18 +32,18 @@ def test_the_sample_of_the_specification() -> None:
     (identity,) = parse_identities(SECRET_KEY.encode(), "sample")
     assert isinstance(identity, X25519Identity)
     assert identity.recipient == parse_recipient(PUBLIC_KEY)
-    assert age_bech32.decode(SECRET_KEY) == ("age-secret-key-", b"B" * 32)
+    assert bech32.decode(SECRET_KEY) == ("age-secret-key-", b"B" * 32)
 
 
 @given(st.binary(max_size=80), st.sampled_from(["age", "age-secret-key-", "a1b"]))
 def test_bech32_comes_back(data: bytes, prefix: str) -> None:
-    text = age_bech32.encode(prefix, data)
-    assert age_bech32.decode(text) == age_bech32.decode(text.upper()) == (prefix, data)
+    text = bech32.encode(prefix, data)
+    assert bech32.decode(text) == bech32.decode(text.upper()) == (prefix, data)
 
 
 @given(st.binary(min_size=32, max_size=32), st.data())
 def test_a_mistyped_character_is_found(secret: bytes, data: st.DataObject) -> None:
-    text = age_bech32.encode("age", secret)
+    text = bech32.encode("age", secret)
     at = data.draw(st.integers(4, len(text) - 1))
     other = data.draw(st.sampled_from("qpzry9x8gf2tvdw0s3jn54khce6mua7l").filter(lambda letter: letter != text[at]))
     with pytest.raises(EncryptionKeyError, match="checksum"):
@@ -78,8 +78,8 @@ def test_a_file_may_hold_several_identities_and_comments() -> None:
         ("Age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj", "upper and lower"),
         (PUBLIC_KEY[:-1], "checksum"),
         (PUBLIC_KEY.replace("z", "b", 1), "no key has"),
-        (age_bech32.encode("age1tag", b"x" * 33), "does not know"),
-        (age_bech32.encode("age", b"x" * 31), "does not know"),
+        (bech32.encode("age1tag", b"x" * 33), "does not know"),
+        (bech32.encode("age", b"x" * 31), "does not know"),
         ("ssh-ed25519 AAAA", "cannot be used"),
         ("ssh-dss AAAAB3NzaC1kc3M=", "cannot be used"),
         ("a passphrase in the wrong place", "'a passphrase in …' cannot be used.*must be a public key"),

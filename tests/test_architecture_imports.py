@@ -14,10 +14,11 @@ import pytest
 from tests.support.product_code import ROOT, all_imports, units
 
 # For each unit (a top-level module or package), the units that it may import.
-COMMON = {"model", "errors", "utils"}
+COMMON = {"model", "errors", "utils", "bech32"}
 COMMAND = {*COMMON, "command_line", "interruption", "progress", "config", "schedules", "operations"}
 MAY_IMPORT = {
     "utils": set(),
+    "bech32": set(),
     "model": {"utils"},
     "errors": {"model"},  # for its annotations only, under TYPE_CHECKING
     "config": COMMON,
