@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from config.building_encryption import encryption
 from config.building_hosts import Hosts
 from config.building_sources import Sources, program
+from config.building_verify import Verifications, intervals
 from config.environment import Environment
 from config.names import identity, slug
 from config.problems import Position, Problems
@@ -14,7 +16,7 @@ from config.records import Record
 from config.scalars import calendar_span
 from config.storage_definitions import Storages
 from config.target_folders import TargetFolders
-from model import Backup, Compression, CompressionMethod, Hooks, Keep, Target
+from model import Backup, Compression, CompressionMethod, Hooks, Keep, Period, Target
 
 _UNNAMED = {"FILE_BACKUP": "files", "DB_BACKUP": "db", "COMMAND_BACKUP": "command"}
 
@@ -32,6 +34,15 @@ _LEVELS = {
 }
 
 
+_PERIODS = {
+    "HOURLY": Period.HOUR,
+    "DAILY": Period.DAY,
+    "WEEKLY": Period.WEEK,
+    "MONTHLY": Period.MONTH,
+    "YEARLY": Period.YEAR,
+}
+
+
 class _Taken(NamedTuple):
     """Who has an id already."""
 
@@ -44,8 +55,10 @@ class _Taken(NamedTuple):
 class Builder:
     """Makes backups. Where a record has errors its backup is incomplete: the caller drops it with all others."""
 
-    def __init__(self, environment: Environment, storages: Storages, keep: Keep, problems: Problems) -> None:
-        """``keep`` is for the backups that have none of their own."""
+    def __init__(
+        self, environment: Environment, storages: Storages, keep: Keep, problems: Problems, *, has_identity: bool
+    ) -> None:
+        """``keep`` is for the backups that have none of their own; ``has_identity`` is for :class:`Verifications`."""
         self._storages = storages
         self._keep_otherwise = keep
         self._problems = problems
@@ -53,6 +66,7 @@ class Builder:
         self._folders = TargetFolders(problems)
         self._hosts = Hosts(environment, problems)
         self._sources = Sources(environment, problems)
+        self._verifications = Verifications(environment, problems, has_identity=has_identity)
 
     def backups(self, configuration: Record) -> tuple[Backup, ...]:
         """Every backup of the configuration."""
@@ -85,17 +99,21 @@ class Builder:
         ssh = self._hosts.ssh(record.record("SSH"))
         docker = self._hosts.docker(record)
         backup_id = f"{project_name}/{name}"
+        source = self._sources.source(record, kind, is_remote=ssh is not None or docker is not None)
+        encrypted = encryption(record, self._problems)
         return Backup(
             id=backup_id,
             project=project.text("NAME") or "",
             name=record.text("NAME") or _UNNAMED[kind],
-            source=self._sources.source(record, kind, is_remote=ssh is not None or docker is not None),
-            intervals=self._intervals(record),
+            source=source,
+            intervals=intervals(record, self._problems),
             targets=self._targets(record, backup_id if name and project_name else None),
             ssh=ssh,
             docker=docker,
             compression=self._compression(record.record("COMPRESSION")),
+            encryption=encrypted,
             keep=self._keep(record.record("KEEP")) or self._keep_otherwise,
+            verify=self._verifications.plan(record, backup_id, source, encrypted),
             bandwidth=record.number("BANDWIDTH"),
             hooks=Hooks(*(program(record, key, self._problems) for key in ("BEFORE", "AFTER", "ON_FAILURE"))),
             stopped_containers=self._hosts.stopped_containers(record),
@@ -128,26 +146,23 @@ class Builder:
             message = f"The backup in line {before.line} has the id {backup_id} already. Give this one another NAME."
         self._problems.error(record.position_of("NAME"), message)
 
-    # --- when, where to, how -------------------------------------------------------------------------------------
-
-    def _intervals(self, record: Record) -> tuple[str, ...]:
-        intervals: list[str] = []
-        for position, interval in record.texts("INTERVALS"):
-            if interval in intervals:
-                self._problems.error(position, "INTERVALS holds this expression twice. Remove one.")
-            intervals.append(interval)
-        return tuple(intervals)
+    # --- where to, how -------------------------------------------------------------------------------------------
 
     def _targets(self, record: Record, backup_id: str | None) -> tuple[Target, ...]:
         lines: dict[tuple[str, str], int] = {}
         targets: list[Target] = []
-        for entry in record.all_records("UPLOAD_TO"):
+        entries = record.all_records("UPLOAD_TO")
+        if entries and all("ONLY" in entry.positions for entry in entries):
+            message = "Every target here has ONLY, so a run could have nowhere to go. Leave it out for one of them."
+            self._problems.error(record.position_of("UPLOAD_TO"), message)
+        for entry in entries:
             name = entry.text("STORAGE_NAME")
             storage = self._storages.find(name, entry.position_of("STORAGE_NAME")) if name is not None else None
             if storage is None:
                 continue
             keep = self._keep(entry.record("KEEP"))
-            target = Target(storage, entry.text("PATH") or "", entry.number("BANDWIDTH"), keep)
+            only = _PERIODS.get(entry.text("ONLY") or "")
+            target = Target(storage, entry.text("PATH") or "", entry.number("BANDWIDTH"), keep, only)
             place = (storage.name, target.path)
             if place in lines:
                 message = f"UPLOAD_TO has this storage and path already, in line {lines[place]}. Remove one."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from config.environment import Environment
-from config.home import local_path
+from config.home import local_file
 from config.problems import Problems
 from config.records import Record
 from config.scalars import either
@@ -103,8 +103,7 @@ class Hosts:
                     self._problems.error(position, message)
 
     def _file(self, record: Record, key: str) -> str | None:
-        path = record.text(key)
-        return local_path(key, path, record.position_of(key), self._environment, self._problems) if path else None
+        return local_file(record, key, self._environment, self._problems)
 
 
 def _texts(record: Record, key: str) -> tuple[str, ...]:

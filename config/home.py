@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from config.environment import Environment
 from config.problems import Position, Problems
+from config.records import Record
 
 
 def expand_home(path: str, home: str | None) -> str:
@@ -35,3 +36,9 @@ def local_path(key: str, path: str, position: Position, environment: Environment
     except ValueError as error:
         problems.error(position, f"{key} {error}.")
         return path
+
+
+def local_file(record: Record, key: str, environment: Environment, problems: Problems) -> str | None:
+    """The path on this machine that a map has under ``key``, if it has one."""
+    path = record.text(key)
+    return local_path(key, path, record.position_of(key), environment, problems) if path else None

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from config.building import Builder
+from config.building_encryption import trusted_keys
 from config.environment import Environment
-from config.home import expand_home
+from config.home import local_path
 from config.problems import START, Problems
 from config.reading import Reader
 from config.schema import CONFIGURATION
-from config.settings import CATALOG_URL, MAX_FILES_COUNT, STATE_DIR
+from config.settings import AGE_IDENTITY_FILE, CATALOG_URL, MAX_FILES_COUNT, STATE_DIR, EnvironmentName
 from config.small_files import DOES_NOT_EXIST, SmallFileError, others_can_read, read_small_file
 from config.storage_definitions import Storages
 from config.yaml_document import MappingNode, Node, ScalarNode, SequenceNode, decode, read_document
@@ -109,10 +110,13 @@ def _load(
     record = reader.read(root)
     storages = Storages(environment, absolute.parent, problems)
     storages.define(record.all_records("STORAGES"))
-    builder = Builder(environment, storages, _old_keep(environment, problems), problems)
+    identity_file = _identity_file(environment, problems)
+    keep = _old_keep(environment, problems)
+    builder = Builder(environment, storages, keep, problems, has_identity=identity_file is not None)
     backups = builder.backups(record) if with_backups else ()
+    signers = trusted_keys(record, problems)
     configuration_storages = storages.all(also_unused=all_storages)
-    state_directory = _state_directory(environment, absolute.parent, problems)
+    state_directory = _path_setting(STATE_DIR, environment, problems) or absolute.parent / "state"
     catalog_url = environment.setting(CATALOG_URL.name, CATALOG_URL.scalar, problems)
     if reader.holds_literal_secret and others_can_read(mode):
         message = f"This file holds a secret and every user can read it. Run: chmod 600 {path}"
@@ -125,6 +129,8 @@ def _load(
         storages=configuration_storages,
         state_directory=state_directory,
         catalog_url=catalog_url if isinstance(catalog_url, Secret) else None,
+        trusted_keys=signers,
+        identity_file=identity_file,
         warnings=problems.warnings,
     )
 
@@ -160,15 +166,26 @@ def _read_file(path: Path, problems: Problems) -> tuple[MappingNode, int]:
     raise AssertionError("an error was reported")
 
 
-def _state_directory(environment: Environment, config_directory: Path, problems: Problems) -> Path:
-    path = environment.setting(STATE_DIR.name, STATE_DIR.scalar, problems)
+def _path_setting(name: EnvironmentName, environment: Environment, problems: Problems) -> Path | None:
+    path = environment.setting(name.name, name.scalar, problems)
     if not isinstance(path, str):
-        return config_directory / "state"
+        return None
+    return Path(local_path(name.name, path, environment.position(name.name) or START, environment, problems))
+
+
+def _identity_file(environment: Environment, problems: Problems) -> Path | None:
+    """It may be absent: on a disk that is brought only when it is needed."""
+    path = _path_setting(AGE_IDENTITY_FILE, environment, problems)
+    if path is None:
+        return None
     try:
-        return Path(expand_home(path, environment.get("HOME")))
-    except ValueError as error:
-        problems.error(environment.position(STATE_DIR.name) or START, f"{STATE_DIR.name} {error}.")
-        return config_directory / "state"
+        is_open = others_can_read(path.stat().st_mode)
+    except (OSError, ValueError):
+        is_open = False
+    if is_open:
+        message = f"Every user can read the private key in AGE_IDENTITY_FILE. Run: chmod 600 {path}"
+        problems.warn(environment.position(AGE_IDENTITY_FILE.name) or START, message)
+    return path
 
 
 def _old_keep(environment: Environment, problems: Problems) -> Keep:

@@ -82,7 +82,7 @@ class Reader:
         record.positions[key.name] = node.position
         if isinstance(shape, Scalar):
             if name == key.file_key:
-                record.scalars[key.name] = self._secret_from_file(name, node)
+                record.scalars[key.name] = self._secret_from_file(name, shape, node)
             else:
                 record.scalars[key.name] = self._scalar(name, shape, node)
         elif isinstance(shape, ListOf):
@@ -193,7 +193,7 @@ class Reader:
         self._environment.note_secret(variable)
         return self._environment.get(variable)
 
-    def _secret_from_file(self, name: str, node: Node) -> Value:
+    def _secret_from_file(self, name: str, scalar: Scalar, node: Node) -> Value:
         """The content of the file that PASSWORD_FILE and the like name, without one line end at its end."""
         value = self._scalar(name, PATH, node)
         if not isinstance(value.content, str):
@@ -201,7 +201,7 @@ class Reader:
         try:
             path = Path(expand_home(value.content, self._environment.get("HOME")))
             data, mode = read_small_file(path, _LARGEST_SECRET_FILE)
-            text = data.decode("utf-8")
+            text = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             return self._bad(name, node.position, "names a file that is not UTF-8 text")
         except SmallFileError as error:
@@ -210,7 +210,11 @@ class Reader:
             return self._bad(name, node.position, str(error))
         if others_can_read(mode):
             self._problems.warn(node.position, f"Every user can read the file of {name}. Run: chmod 600 {path}")
-        return Value(node.position, Secret(text.removesuffix("\n").removesuffix("\r")))
+        try:
+            scalar.check(text)
+        except ValueError as error:
+            return self._bad(name, node.position, f"names a file whose content {error}")
+        return Value(node.position, Secret(text))
 
     def _bad(self, name: str, position: Position, end_of_sentence: str) -> Value:
         self._problems.error(position, f"{name} {end_of_sentence}.")

@@ -22,7 +22,8 @@ class Record:
     """A map as it was read. Absent and wrong values read as None or empty, so that every check can go on.
 
     ``positions`` has the place of each value, ``empty`` that of each key without one. Whether it
-    ``has_unknown_keys`` was reported: then what seems to be missing may be what they were meant to be.
+    ``has_unknown_keys`` was reported: then what seems to be missing may be what they were meant to be. ``inherited``
+    are the keys that ``DEFAULTS`` gave.
     """
 
     position: Position
@@ -34,6 +35,7 @@ class Record:
     positions: dict[str, Position] = field(default_factory=dict)
     empty: dict[str, Position] = field(default_factory=dict)
     has_unknown_keys: bool = False
+    inherited: set[str] = field(default_factory=set)
 
     def position_of(self, key: str) -> Position:
         """Where the key's value stands; where it does not, the map itself."""
@@ -70,11 +72,14 @@ class Record:
         return self.records.get(key, [])
 
     def inherit(self, defaults: Record) -> None:
-        """Take over, whole, each key of ``defaults`` that this map's section knows and that it does not have itself."""
+        """Take over, whole, each key of ``defaults`` that this map's section knows and that it does not have itself,
+        nor another one that replaces it."""
+        own = {name for key in self.section.keys if key.name in self.positions for name in (key.name, *key.replaces)}
         for name, position in defaults.positions.items():
-            if name in self.positions or name not in self.section.by_spelling:
+            if name in own or name not in self.section.by_spelling:
                 continue
             self.positions[name] = position
+            self.inherited.add(name)
             if name in defaults.scalars:
                 self.scalars[name] = defaults.scalars[name]
             if name in defaults.lists:

@@ -63,7 +63,7 @@ lower case count as the same.
 Each of the three kinds, files, databases and what a program writes, is read on this machine, or with `SSH` on a server,
 or with `DOCKER` in a container, or with both in a container on that server. Nothing is installed there. What a backup
 names (paths, the `HOST` of a database, `BEFORE` and the other programs) is as seen from there. Files of this machine
-are only those that the keys of `SSH` name, and the `_FILE` of a secret.
+are only those that the keys of `SSH` name, the `_FILE` of a secret, and the `FOLDER` of a drill.
 
 ## How values are written
 

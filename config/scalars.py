@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from config.intervals import NICKNAMES, check_interval
+from config.public_keys import check_recipient, check_signer
 from config.shapes import Scalar
 from model import CalendarSpan
 
@@ -77,6 +78,29 @@ def _secret(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not hold the character U+0000: no program can take it over")
     return text
+
+
+def _passphrase(text: str) -> str:
+    """What the program age can be told: it asks for one line on a terminal."""
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("must be one line without control characters, as the program age asks for one")
+    return text
+
+
+def _question(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if "\0" in text:
+        raise ValueError("must not hold the character U+0000: no program can take it over")
+    return text.strip()
+
+
+def _percentage(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,3} ?%", text) or not 1 <= int(text.rstrip(" %")) <= 100:
+        raise ValueError("must be a percentage from 1% to 100%, such as 10%")
+    return int(text.rstrip(" %"))
 
 
 def _path(text: str) -> str:
@@ -298,6 +322,16 @@ TEXT = _text_scalar("a text", _text)
 WORD = _text_scalar("a text without blanks", _plain_word)
 THING = _text_scalar("a name", _name_of_thing)
 SECRET = Scalar("a secret text", _secret, _JSON_TEXT, secret=True)
+PASSPHRASE = Scalar("a secret text", _passphrase, _JSON_TEXT, secret=True)
+RECIPIENT = _text_scalar("a public key, or `none`", check_recipient)
+SIGNER = _text_scalar("a public key that signs", check_signer)
+QUESTION = _text_scalar("a question in SQL", _question)
+PERCENTAGE = Scalar(
+    "a percentage such as 10%",
+    _percentage,
+    {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,3} ?%$"}, _VARIABLE]},
+    is_text=False,
+)
 PATH = _text_scalar("an absolute path", _path)
 TARGET_PATH = _text_scalar("a path inside of the storage", _target_path)
 FILE_NAME = _text_scalar("a file name", _file_name)

@@ -2,7 +2,7 @@
 
 Validation, ``config.schema.json``, ``docs/config.md`` and the storages from the environment all come from here. A new
 database is one more section in ``config.schema_databases``; hosts stand in ``config.schema_hosts``, storages in
-``config.schema_storages``.
+``config.schema_storages``, encryption in ``config.schema_encryption``, and proofs in ``config.schema_verify``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import replace
 
 from config import scalars
 from config.schema_databases import DATABASE
+from config.schema_encryption import ENCRYPTION, TRUSTED_KEYS
 from config.schema_hosts import DOCKER, SSH, STOP_CONTAINERS
 from config.schema_storages import BANDWIDTH, STORAGE
+from config.schema_verify import VERIFY_KEY
 from config.shapes import Key, ListOf, MapOf, MapsOf, Section, TextMap, Variants
 from model import Compression
 
@@ -75,6 +77,14 @@ TARGET = Section(
         ),
         BANDWIDTH,
         Key("KEEP", MapOf(KEEP), "Which copies stay on this target.", "{LAST: 2}", default="the `KEEP` of the backup"),
+        Key(
+            "ONLY",
+            scalars.one_of("HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"),
+            "The archive goes to this target only once in each hour, day, week (from Monday), month or year of this "
+            "machine's time zone: with the first good run of it. At least one target must be without `ONLY`.",
+            "MONTHLY",
+            default="each run goes there",
+        ),
     ),
 )
 
@@ -217,7 +227,8 @@ _STOP_CONTAINERS = Key(
     default="none",
 )
 _SHARED = (_INTERVALS, _UPLOAD_TO, _SSH)
-_SHARED_LAST = (_STOP_CONTAINERS, *_AROUND, _KEEP, _COMPRESSION, _BANDWIDTH, _ENABLED)
+_HOW = (_KEEP, *ENCRYPTION, VERIFY_KEY, _COMPRESSION, _BANDWIDTH)
+_SHARED_LAST = (_STOP_CONTAINERS, *_AROUND, *_HOW, _ENABLED)
 _DOCKER = Key(
     "DOCKER",
     MapOf(DOCKER),
@@ -341,7 +352,7 @@ PROJECT = Section(
 DEFAULTS = Section(
     "DEFAULTS",
     "What holds for every backup that does not say it itself. A key in a backup takes the place of the whole key here.",
-    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, *_AROUND, _KEEP, _COMPRESSION, _BANDWIDTH)),
+    tuple(replace(key, required=False) for key in (*_SHARED, *_FILE_RULES, *_AROUND, *_HOW)),
 )
 
 CONFIGURATION = Section(
@@ -353,6 +364,7 @@ CONFIGURATION = Section(
             "STORAGES", MapsOf(STORAGE), "Storages with names of their own.", "[]", default="those from the environment"
         ),
         Key("DEFAULTS", MapOf(DEFAULTS), "What holds for every backup.", "{}", default="nothing"),
+        TRUSTED_KEYS,
     ),
 )
 

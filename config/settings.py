@@ -36,6 +36,14 @@ CATALOG_URL = EnvironmentName(
     "postgresql://user:password@host/database",
     "SQLite in `STATE_DIR`",
 )
+AGE_IDENTITY_FILE = EnvironmentName(
+    "AGE_IDENTITY_FILE",
+    scalars.PATH,
+    "The file with the private key that opens encrypted copies, for restoring and for drills. The machine that makes "
+    "the backups does not need it; where it lies there, whoever takes that machine can read the old copies too.",
+    "/media/key/identity.txt",
+    "encrypted copies are opened only with `--identity`",
+)
 MAX_FILES_COUNT = EnvironmentName(
     "MAX_FILES_COUNT",
     NUMBER_KEPT,
@@ -55,4 +63,4 @@ def _storage_names() -> Iterator[EnvironmentName]:
                 yield EnvironmentName(key.environment, key.shape, f"{storage}: {key.doc}", example, default)
 
 
-ENVIRONMENT = (*_storage_names(), STATE_DIR, CATALOG_URL, MAX_FILES_COUNT)
+ENVIRONMENT = (*_storage_names(), STATE_DIR, CATALOG_URL, AGE_IDENTITY_FILE, MAX_FILES_COUNT)

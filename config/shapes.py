@@ -32,11 +32,11 @@ class ListOf:
 
 @dataclass(frozen=True)
 class TextMap:
-    """A map from names of the user's own to secrets. The values of ``public_names`` are no secrets."""
+    """A map from names of the user's own to values. Where these are secrets, those of ``public_names`` are none."""
 
     name: Scalar
     item: Scalar
-    public_names: frozenset[str]
+    public_names: frozenset[str] = frozenset()
 
     def item_of(self, name: str) -> Scalar:
         """What the value of this name is."""
@@ -66,6 +66,7 @@ class Key:
 
     ``may_be_empty`` allows a required key to stand there with nothing in it. ``environment`` is the
     name that gives it to the storages that need no definition, and ``environment_default`` what holds without it there.
+    Where it is written in a map, what ``DEFAULTS`` says of the keys that it ``replaces`` does not hold there.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Key:
     default: str = ""
     environment: str | None = None
     environment_default: str = ""
+    replaces: tuple[str, ...] = ()
 
     @property
     def is_secret(self) -> bool:

@@ -201,7 +201,7 @@ BAD: list[tuple[str, str, list[str]]] = [
         [
             "1:12: DEFAULTS does not know STOP_CONTAINERS. It knows INTERVALS, UPLOAD_TO, SSH, EXCLUDE, "
             "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, BEFORE, AFTER, ON_FAILURE, TIMEOUT, RETRIES, KEEP, "
-            "COMPRESSION, BANDWIDTH."
+            "ENCRYPT_TO, ENCRYPT_PASSPHRASE, VERIFY, COMPRESSION, BANDWIDTH."
         ],
     ),
 ]

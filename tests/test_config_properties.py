@@ -13,6 +13,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import bech32
 from config import load_configuration
 from config.schema import KEY_NAMES
 from errors import ConfigurationError
@@ -253,7 +254,22 @@ OPTIONAL = {
     "KEEP": st.dictionaries(st.sampled_from(["LAST", "DAILY", "YEARLY"]), st.integers(1, 99)),
     "ENABLED": st.booleans(),
     "COMPRESSION": st.fixed_dictionaries({"METHOD": st.just("zstd")}, optional={"LEVEL": st.integers(1, 19)}),
+    "VERIFY": st.fixed_dictionaries(
+        {"INTERVALS": one_or_several(INTERVALS)},
+        optional={
+            "SAMPLE": st.integers(1, 100).map("{}%".format),
+            "HEAL": st.booleans(),
+            "DRILL": st.fixed_dictionaries({"INTERVALS": one_or_several(INTERVALS)}, optional={"FOLDER": PATHS}),
+        },
+    ),
 }
+# Two is the first byte of no key that is refused.
+RECIPIENTS = st.binary(min_size=31, max_size=31).map(lambda key: bech32.encode("age", b"\2" + key))
+ENCRYPTED: st.SearchStrategy[Tree] = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"ENCRYPT_TO": st.just("none") | one_or_several(RECIPIENTS)}),
+    st.fixed_dictionaries({"ENCRYPT_PASSPHRASE": WORDS}),
+)
 FILES = st.fixed_dictionaries(
     {"INTERVALS": one_or_several(INTERVALS), "FILE_PATH": one_or_several(PATHS), **COMMON},
     optional={**OPTIONAL, "EXCLUDE": one_or_several(WORDS)},
@@ -276,7 +292,10 @@ COMMANDS = st.fixed_dictionaries(
     {"INTERVALS": one_or_several(INTERVALS), "COMMAND": PROGRAMS, "FILENAME": WORDS, **COMMON},
     optional={**OPTIONAL, "ENVIRONMENT": st.dictionaries(WORDS.map("A{}".format), WORDS, max_size=3)},
 )
-KINDS = {"FILE_BACKUP": FILES, "DB_BACKUP": DATABASES, "COMMAND_BACKUP": COMMANDS}
+KINDS = {
+    kind: st.builds(dict.__or__, backups, ENCRYPTED)
+    for kind, backups in {"FILE_BACKUP": FILES, "DB_BACKUP": DATABASES, "COMMAND_BACKUP": COMMANDS}.items()
+}
 PROJECTS = st.lists(
     st.tuples(NAMES, st.fixed_dictionaries({kind: st.lists(backups, max_size=2) for kind, backups in KINDS.items()})),
     min_size=1,

@@ -33,6 +33,7 @@ VARIABLES = dict.fromkeys(
         "MY_SESSION_TOKEN",
         "MY_CLIENT_SECRET",
         "MY_PASSPHRASE",
+        "BACKUP_PASSPHRASE",
         "SSH_KEY_PASSPHRASE",
         "SHOP_API_TOKEN",
         "SHOP",
@@ -47,6 +48,8 @@ PARTNERS = {
     "KMS_KEY_ID": "ENCRYPTION: aws:kms",
     "OBJECT_LOCK_MODE": "OBJECT_LOCK_DAYS: 3",
     "OBJECT_LOCK_DAYS": "OBJECT_LOCK_MODE: GOVERNANCE",
+    "SAMPLE": 'INTERVALS: "@daily"',
+    "HEAL": 'INTERVALS: "@daily"',
 }
 
 
@@ -127,7 +130,15 @@ def with_key(section: Section, key: str, value: str) -> str:
         )
     if section.title == "JUMP_HOST":
         return file_backup(SSH=f"{{HOST: 192.0.2.7, JUMP_HOST: {written}}}")
-    if section.title in ("SSH", "UPLOAD_TO", "DOCKER", "STOP_CONTAINERS", "KEEP", "COMPRESSION"):
+    if section.title == "config.yaml":
+        return outer + f"{key}: {value}\n"
+    if section.title == "DRILL":
+        inner = f"{{DRILL: {written}}}"
+        name = "[shop, blog]" if key == "ASSERT_IN" else "shop"
+        return db_backup(DB_INFO=f"{{NAME: {name}}}", VERIFY=inner)
+    if section.title == "UPLOAD_TO" and key == "ONLY":
+        return file_backup(UPLOAD_TO=f"[{written}, {{STORAGE_NAME: LOCAL, PATH: other}}]")
+    if section.title in ("SSH", "UPLOAD_TO", "VERIFY", "DOCKER", "STOP_CONTAINERS", "KEEP", "COMPRESSION"):
         return file_backup(**{section.title: written})
     raise AssertionError(f"no configuration is known for {section.title}")
 
@@ -159,7 +170,7 @@ def test_every_key_loads_with_its_example_and_does_something(
 
 
 def comparable(configuration: Configuration) -> object:
-    return (configuration.backups, dict(configuration.storages))
+    return (configuration.backups, dict(configuration.storages), configuration.trusted_keys)
 
 
 def outcome(folder: Path, text: str) -> object:
@@ -179,11 +190,12 @@ def test_the_kinds_of_backup_and_the_variants_are_known_to_the_code() -> None:
 def test_every_name_of_the_environment_takes_its_example_and_does_something(name: Any, tmp_path: Path) -> None:
     text = file_backup(UPLOAD_TO="[{STORAGE_NAME: LOCAL}, {STORAGE_NAME: S3}, {STORAGE_NAME: ONEDRIVE}]")
     without, given = load(tmp_path, text), load(tmp_path, text, {name.name: name.example or "secret"})
-    assert (without.backups, without.state_directory, without.catalog_url) != (
-        given.backups,
-        given.state_directory,
-        given.catalog_url,
-    )
+    assert settings_of(without) != settings_of(given)
+
+
+def settings_of(configuration: Configuration) -> object:
+    machine = (configuration.state_directory, configuration.catalog_url, configuration.identity_file)
+    return (configuration.backups, *machine)
 
 
 # --- the JSON Schema ----------------------------------------------------------------------------------------------
