@@ -111,6 +111,21 @@ def load(arguments: argparse.Namespace, *, warn: bool = True) -> Configuration:
     return configuration
 
 
+def load_readable(arguments: argparse.Namespace) -> Configuration:
+    """As much of the configuration as can be known, where a command can do without it. Nothing is raised.
+
+    What is wrong with it is said as warnings, but for a default one that is not there: nobody asked for it.
+    """
+    from config import load_readable_configuration
+
+    path = configuration_path(arguments)
+    configuration = load_readable_configuration(path, os.environ, arguments.env_file)
+    if arguments.config is not None or path.exists():
+        show_warnings(configuration, arguments)
+    _start_stopped_containers(configuration)
+    return configuration
+
+
 def _start_stopped_containers(configuration: Configuration) -> None:
     """Whatever a run that was killed has stopped runs again as soon as any command is started."""
     try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import command_line
-from commands import copying, listing, pins, pruning, restoring, showing, verification
+from commands import copying, listing, pins, places, pruning, restoring, showing, verification
 
 _Examples = Sequence[tuple[str, str]]
 
@@ -56,6 +56,8 @@ def _add_command(
     add_arguments(parser)
     parser.set_defaults(run=run)
     parser.add_argument("--storage", metavar="NAME", help="only the copies on this storage")
+    if name != "prune":  # copies are removed from the targets of the configuration only
+        places.add_place_argument(parser)
     command_line.add_common_options(parser, is_subcommand=True)
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import command_line
 from command_line import complain
+from commands.places import Lookup
 from errors import UsageError
 
 if TYPE_CHECKING:
     from model import Backup, Configuration, Target
-    from operations.copies import Listing, StoredCopy
+    from operations.copies import Listing, Owner, StoredCopy
+    from operations.discovery import StoredBackup
     from operations.pins import Pin
 
 _LISTED_PROBLEMS = 50
@@ -25,13 +26,27 @@ COPY_HELP = "project/name, or project/name@TIME for an older copy; the beginning
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The copy that a command line means, and all of its backup. ``at`` is the moment that ``--at`` means."""
+    """The copy that a command line means, and all of its backup, which may be known by its copies alone.
+
+    ``at`` is the moment that ``--at`` means.
+    """
 
     configuration: Configuration
-    backup: Backup
+    backup: Backup | StoredBackup
     copy: StoredCopy
     listing: Listing
     at: datetime | None = None
+
+    @property
+    def configured_backup(self) -> Backup:
+        """The backup as the configuration has it. Raises UsageError where it has none of this id."""
+        for backup in self.configuration.backups:
+            if backup.id == self.backup.id:
+                return backup
+        raise UsageError(
+            f"Only copies are known of {self.backup.id}: it is not in {self.configuration.path}. This needs a backup "
+            "that is there."
+        )
 
 
 def add_copy_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,22 +69,22 @@ def backup_named(configuration: Configuration, text: str) -> Backup:
 
 def choose(arguments: argparse.Namespace, at: str | None = None) -> Choice:
     """What ``ID[@TIME]`` and ``--storage`` mean, and ``at``. Raises UsageError and HoldfastError."""
-    from operations.copies import choose_copy, choose_copy_at, list_copies
+    from operations.copies import choose_copy, choose_copy_at
     from operations.written_times import parse_written_time
 
     backup_text, _, wanted = arguments.copy.partition("@")
     if wanted and at is not None:
         raise UsageError(f"{arguments.copy} has a time already. Give it there or with --at, not both.")
     moment = None if at is None else parse_written_time(at)
-    configuration = command_line.load(arguments)
-    backup = backup_named(configuration, backup_text)
+    lookup = Lookup(arguments)
+    backup = lookup.named(backup_text)
     require_target(backup, arguments.storage)
-    listing = list_copies(backup, arguments.storage)
+    listing = lookup.listing(backup)
     if moment is None:
         copy = choose_copy(listing, backup.id, wanted or "latest")
     else:
         copy = choose_copy_at(listing, backup.id, moment)
-    return Choice(configuration, backup, copy, listing, moment)
+    return Choice(lookup.configuration, backup, copy, listing, moment)
 
 
 def choose_to_read(arguments: argparse.Namespace) -> Choice:
@@ -86,7 +101,7 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
     return choice
 
 
-def require_target(backup: Backup, storage_name: str | None) -> None:
+def require_target(backup: Owner, storage_name: str | None) -> None:
     """Raises UsageError where the backup has no target on a storage of this name."""
     names = [target.storage.name for target in backup.targets]
     if storage_name is not None and storage_name not in names:

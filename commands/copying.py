@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Copy it; the exit code. With ``--storage`` it is read from there."""
     choice = choose_to_read(arguments)
-    target = target_named(choice.configuration, choice.backup, arguments.to)
+    target = target_named(choice.configuration, choice.configured_backup, arguments.to)
     if arguments.dry_run:
         return _dry_run(arguments, choice, target)
     end_cleanly_on_signals(f"On {target} there is all of it, or nothing.")
@@ -68,7 +68,7 @@ def _copied(arguments: argparse.Namespace, choice: Choice, target: Target) -> Co
         lock_backup(state, choice.backup.id),
         Progress(choice.backup.id, expected, quiet=arguments.quiet or arguments.json) as progress,
     ):
-        return copy_to(Destination(choice.backup, target, state), sources, progress.reach)
+        return copy_to(Destination(choice.configured_backup, target, state), sources, progress.reach)
 
 
 def _require_sound(choice: Choice, there: StoredCopy) -> None:
@@ -103,7 +103,7 @@ def _dry_run(arguments: argparse.Namespace, choice: Choice, target: Target) -> i
     from utils import format_size
 
     copy = choice.copy
-    is_there = Destination(choice.backup, target, choice.configuration.state_directory).has(copy.keys)
+    is_there = Destination(choice.configured_backup, target, choice.configuration.state_directory).has(copy.keys)
     if arguments.json:
         show_json({"copy": copy_document(copy), "to": str(target), "is_there": is_there})
         return EXIT_GOOD

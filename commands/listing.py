@@ -6,14 +6,15 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import command_line
 from command_line import complain, show, show_json, table
-from commands.choice import ID_HELP, backup_named, copy_document, require_target
+from commands.choice import ID_HELP, copy_document, require_target
+from commands.places import Lookup
 from errors import EXIT_FAILED, EXIT_GOOD
 
 if TYPE_CHECKING:
     from model import Backup
     from operations.copies import StoredCopy
+    from operations.discovery import StoredBackup
 
 HELP = "the copies on each target"
 EXAMPLES = (
@@ -28,24 +29,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the copies; the exit code."""
-    from operations.copies import list_all_copies
-
-    configuration = command_line.load(arguments)
-    backups: Sequence[Backup] = configuration.backups
+    lookup = Lookup(arguments)
+    backups: Sequence[Backup | StoredBackup]
+    errors: list[str] = []
     if arguments.backup is not None:
-        backups = [backup_named(configuration, arguments.backup)]
+        backups = [lookup.named(arguments.backup)]
         require_target(backups[0], arguments.storage)
-    elif arguments.storage is not None:
-        backups = [b for b in backups if any(target.storage.name == arguments.storage for target in b.targets)]
-    listings = list_all_copies(backups, arguments.storage)
+    else:
+        backups = lookup.all()
+        errors = lookup.discovery.errors
+    listings = lookup.listings(backups)
     copies = [copy for listing in listings for copy in listing.copies]
-    errors = [error for listing in listings for error in listing.errors]
+    # A target that cannot be reached fails for all that lies there, and for each of its backups.
+    errors = list(dict.fromkeys([*errors, *(error for listing in listings for error in listing.errors)]))
     if arguments.json:
-        show_json({"copies": [copy_document(copy) for copy in copies], "errors": errors})
+        documents = [{**copy_document(copy), "orphaned": lookup.is_orphaned(copy.backup_id)} for copy in copies]
+        show_json({"copies": documents, "errors": errors})
         return EXIT_FAILED if errors else EXIT_GOOD
     if copies:
         header = ("COPY", "MADE", "", "FILES", "CONTENT", "ARCHIVE", "STORAGE")
-        show(table(header, [_copy_row(copy) for copy in copies]))
+        rows = [_copy_row(copy, is_orphaned=lookup.is_orphaned(copy.backup_id)) for copy in copies]
+        show(table(header, rows))
+        if any(lookup.is_orphaned(copy.backup_id) for copy in copies):
+            show("\nAn orphaned copy is of a backup that the configuration has no more: it stays, and can be restored.")
     elif not errors:
         show("There is no copy yet. backup.py --all makes one of each backup now.")
     for error in errors:
@@ -53,17 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED if errors else EXIT_GOOD
 
 
-def _copy_row(copy: StoredCopy) -> tuple[str, ...]:
+def _copy_row(copy: StoredCopy, *, is_orphaned: bool) -> tuple[str, ...]:
     from utils import format_size
 
     name = f"{copy.backup_id}@{copy.keys.timestamp}"
     if copy.manifest is None:
         return (name, "", "unreadable", "", "", "", f"{copy.target.storage.name}: {copy.error}")
     manifest = copy.manifest
+    words = [manifest.status.value]
+    words += ["pinned"] if copy.pin is not None else []
+    words += ["orphaned"] if is_orphaned else []
     return (
         name,
         manifest.started.astimezone().strftime("%Y-%m-%d %H:%M"),
-        f"{manifest.status.value}, pinned" if copy.pin is not None else manifest.status.value,
+        ", ".join(words),
         f"{manifest.content.files:,}",
         format_size(manifest.content.size),
         format_size(manifest.archive.size),

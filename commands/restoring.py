@@ -74,7 +74,19 @@ def run(arguments: argparse.Namespace) -> int:
     on = backup_named(choice.configuration, arguments.on) if arguments.on is not None else None
     if to_files:
         return _restore_files(arguments, choice, on)
-    return _restore_databases(arguments, choice, on or choice.backup)
+    return _restore_databases(arguments, choice, on or _own_server(choice))
+
+
+def _own_server(choice: Choice) -> Backup:
+    """The backup whose server the databases came from. Raises UsageError where only its copies are known."""
+    from model import Backup
+
+    if isinstance(choice.backup, Backup):
+        return choice.backup
+    raise UsageError(
+        f"Only copies are known of {choice.backup.id}, and not which server its databases came from. Name with --on ID "
+        "a backup of the configuration whose server takes them. With --to DIR the dumps are restored as files."
+    )
 
 
 # --- files --------------------------------------------------------------------------------------------------------

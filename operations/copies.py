@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from archives.manifest import Manifest
 from errors import DamagedArchiveError, HoldfastError, UsageError
-from model import Backup, RunStatus, StoredObject, Target
+from model import RunStatus, StoredObject, Target
 from operations.layout import CopyKeys, copy_of_manifest, folder_key
 from operations.parallel import map_in_threads
 from operations.pins import Pin, read_pin
@@ -25,6 +25,16 @@ _LARGEST_MANIFEST = 16 << 20
 
 # Each costs a round trip or two, and hardly anything else.
 _MANIFESTS_AT_ONCE = 8
+
+
+class Owner(Protocol):
+    """Whose copies they are: a backup of the configuration, or one that was found (``operations.discovery``)."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def targets(self) -> tuple[Target, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class Listing:
     errors: tuple[str, ...]
 
 
-def list_copies(backup: Backup, storage_name: str | None = None, storages: OpenStorages | None = None) -> Listing:
+def list_copies(backup: Owner, storage_name: str | None = None, storages: OpenStorages | None = None) -> Listing:
     """Every copy on every target of the backup, or on those of one storage. A target that fails is said, not raised."""
     storages = storages or OpenStorages()
     copies: list[StoredCopy] = []
@@ -75,9 +85,11 @@ def list_copies(backup: Backup, storage_name: str | None = None, storages: OpenS
     return Listing(tuple(copies), tuple(errors))
 
 
-def list_all_copies(backups: Iterable[Backup], storage_name: str | None = None) -> list[Listing]:
+def list_all_copies(
+    backups: Iterable[Owner], storage_name: str | None = None, storages: OpenStorages | None = None
+) -> list[Listing]:
     """The same for several backups. Each storage is opened once for all of them."""
-    storages = OpenStorages()
+    storages = storages or OpenStorages()
     return [list_copies(backup, storage_name, storages) for backup in backups]
 
 

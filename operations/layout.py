@@ -26,6 +26,7 @@ _MANIFEST = ".manifest.json"
 _PIN = ".pin.json"
 _REMOVAL = ".removal.json"
 _TIMESTAMP = re.compile(r"-([0-9]{8}T[0-9]{6}Z)$")
+_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,27 @@ def _copy_of(key: str, ending: str, target_path: str, backup_id: str) -> CopyKey
 def object_name(key: str) -> str:
     """The last part of a key."""
     return key.rpartition("/")[2]
+
+
+def owner_of_manifest(key: str) -> tuple[str, str] | None:
+    """The path of a target and the id of a backup, where the key is that of a manifest of any backup.
+
+    They are told by the folders that it lies in, and its name agrees with them. None for anybody else's file.
+    """
+    *above, project, backup, _ = key.split("/") if key.count("/") > 1 else ("", "", "")
+    target_path, backup_id = "/".join(above), f"{project}/{backup}"
+    if not _ID.fullmatch(backup_id) or copy_of_manifest(key, target_path, backup_id) is None:
+        return None
+    return target_path, backup_id
+
+
+def is_in_folder_of_its_name(key: str) -> bool:
+    """Whether an object is called as what belongs to a copy is, in the folder where it lies."""
+    folder, _, name = key.rpartition("/")
+    return name.startswith("-".join(folder.split("/")[-2:]) + "-")
+
+
+def is_manifest_name(key: str) -> bool:
+    """Whether an object is called as manifests are, wherever it lies."""
+    stem = object_name(key).removesuffix(_MANIFEST)
+    return key.endswith(_MANIFEST) and _TIMESTAMP.search(stem) is not None

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from errors import UsageError
 from model import Backup, Configuration
+from operations.discovery import StoredBackup
 
 
 def select_backups(configuration: Configuration, patterns: Sequence[str]) -> list[Backup]:
@@ -41,16 +42,35 @@ def find_backup(configuration: Configuration, text: str) -> Backup:
     return matching[0]
 
 
+def is_configured(configuration: Configuration, text: str) -> bool:
+    """Whether any backup of the configuration is meant by this."""
+    return any(_matches(backup, text) for backup in configuration.backups)
+
+
+def find_stored(backups: Sequence[StoredBackup], text: str) -> StoredBackup | None:
+    """The one that was found and is meant by this id, in any case, or pattern. Raises UsageError where several are."""
+    names = {backup.id: (backup.id, backup.id.partition("/")[0]) for backup in backups}
+    matching = [backup for backup in backups if _any_matches(names[backup.id], text)]
+    exact = [backup for backup in matching if backup.id == text]
+    if len(matching) > 1 and not exact:
+        raise UsageError(f"{text!r} could be {', '.join(backup.id for backup in matching)}. Write one of them.")
+    return next(iter(exact or matching), None)
+
+
 def _matches(backup: Backup, pattern: str) -> bool:
-    pattern = pattern.casefold()
     names = (backup.id, f"{backup.project}/{backup.name}", backup.project, backup.id.partition("/")[0])
+    return _any_matches(names, pattern)
+
+
+def _any_matches(names: Sequence[str], pattern: str) -> bool:
+    pattern = pattern.casefold()
     return any(fnmatchcase(name.casefold(), pattern) for name in names)
 
 
 def _unknown(configuration: Configuration, pattern: str) -> str:
     ids = [backup.id for backup in configuration.backups]
     if not ids:
-        return f"There is no backup in {configuration.path} yet."
+        return f"There is no backup in {configuration.path} that is known here."
     names = {name.casefold(): name for backup in configuration.backups for name in (backup.project, backup.id)}
     nearest = difflib.get_close_matches(pattern.casefold(), names, n=1)
     hint = f"Did you mean {names[nearest[0]]}?" if nearest else f"There are: {', '.join(ids)}."

@@ -41,6 +41,10 @@ class OpenStorages:
             self._by_name[definition.name] = open_storage(definition)
         return self._by_name[definition.name]
 
+    def use(self, storage: Storage) -> None:
+        """From now on this one is what its name means."""
+        self._by_name[storage.name] = storage
+
 
 def _adapter(definition: StorageDefinition, workplace: Workplace) -> Storage:
     match definition.type:
