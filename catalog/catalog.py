@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from catalog import queries
+from catalog import check_queries, queries
+from catalog.check_queries import LastChecks
 from catalog.database import Database
 from catalog.queries import LastRuns
 from catalog.sqlite import SqliteDatabase
-from model import Run, Secret
+from model import Check, Run, Secret
+
+# Of the runs that are found on targets, so many are recorded in one transaction: others wait no longer than that.
+_FOUND_AT_ONCE = 500
 
 
 class Catalog:
-    """Every method is one transaction, may be called from several processes at once, and raises CatalogError."""
+    """Every method is one transaction (``record_found`` is several), may be called from several processes at once, and
+    raises CatalogError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,6 +44,19 @@ class Catalog:
         """
         return self._database.write(partial(queries.mark_dead_runs, backup_id=backup_id, now=now))
 
+    def record_found(self, runs: Iterable[Run]) -> int:
+        """Record runs that were read from the manifests on the targets; how many of them the catalog did not know.
+
+        Those are recorded whole. A known one stays as it is, but where the catalog has no archive of it, or no copies,
+        those that were found are taken: its record was lost, or interrupted. It may be done again where it was ended:
+        some hundred runs at a time are recorded, and ``runs`` is read in between.
+        """
+        waiting = iter(runs)
+        new = 0
+        while found := list(islice(waiting, _FOUND_AT_ONCE)):
+            new += self._database.write(partial(queries.record_found, found=found))
+        return new
+
     def last_runs(self, backup_ids: Iterable[str]) -> dict[str, LastRuns]:
         """The last run and the last good run of each of these backups."""
         return self._database.read(partial(queries.last_runs, backup_ids=list(backup_ids)))
@@ -51,8 +70,35 @@ class Catalog:
         return self._database.read(partial(queries.slot_runs, backup_id=backup_id, slot=slot))
 
     def known_backup_ids(self) -> list[str]:
-        """Every backup that ever ran, in order, whether it is still configured or not."""
+        """Every backup that ever ran or was checked, in order, whether it is still configured or not."""
         return self._database.read(queries.known_backup_ids)
+
+    def record_check(self, check: Check) -> None:
+        """Record how a check ended: its id is new.
+
+        Of each backup and kind the newest 200 checks stay, because one that is scheduled every hour must not fill the
+        disk. Beyond these stay the newest of each outcome, because it says since when a backup is proven, and the
+        newest of each outcome of each copy (up to 5,000 checks in all), because it says what is to be read next, and
+        which copies are damaged.
+        """
+        self._database.write(partial(check_queries.record_check, check=check))
+
+    def forget_checks(self, backup_id: str, storage: str, present: Collection[str]) -> None:
+        """Forget the checks of copies that are no longer on this storage: all but those named in ``present``.
+
+        Their damage is no longer anybody's. That a backup was proven stays true: what proves it is kept.
+        """
+        self._database.write(
+            partial(check_queries.forget_checks, backup_id=backup_id, storage=storage, present=present)
+        )
+
+    def last_checks(self, backup_ids: Iterable[str]) -> dict[str, LastChecks]:
+        """How far each of these backups is proven."""
+        return self._database.read(partial(check_queries.last_checks, backup_ids=list(backup_ids)))
+
+    def last_verified(self, backup_id: str) -> dict[tuple[str, str], datetime]:
+        """For each storage and copy (``20261120T030000Z``), when it was last verified or drilled and found well."""
+        return self._database.read(partial(check_queries.last_verified, backup_id=backup_id))
 
     def record_schedule(self, intervals_by_backup: Mapping[str, tuple[str, ...]], now: datetime) -> None:
         """Remember since when each backup has these intervals: now where they are new or changed, as before where not.

@@ -33,6 +33,7 @@ class PostgresqlDatabase(Database):
             return sa.create_engine(
                 url.set(drivername="postgresql+psycopg2"),
                 poolclass=sa.NullPool,
+                executemany_mode="values_plus_batch",  # else ten thousand rows are ten thousand questions and answers
                 connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": "holdfast"},
                 hide_parameters=True,
             )

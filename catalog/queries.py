@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from catalog.schema import archives, backups, copies, runs, schedules
-from model import Archive, Copy, Run, RunStatus
+from model import Archive, Check, Copy, Run, RunStatus
 from utils import redact
 
 _DEAD = "The run ended without a word: its process was killed, or the machine stopped."
@@ -25,9 +25,13 @@ class LastRuns:
     last_good: Run | None
 
 
+def make_known(connection: sa.Connection, backup_ids: Iterable[str]) -> None:
+    """Have these backups among those that ever ran or were checked."""
+    insert_missing(connection, backups, [{"id": backup_id} for backup_id in sorted(backup_ids)])
+
+
 def begin_run(connection: sa.Connection, run: Run) -> None:
-    # A statement that SQLite and PostgreSQL both know, while SQLAlchemy has one construct for each.
-    connection.execute(sa.text("INSERT INTO backups (id) VALUES (:id) ON CONFLICT DO NOTHING"), {"id": run.backup_id})
+    make_known(connection, [run.backup_id])
     connection.execute(runs.insert().values(id=run.id, backup_id=run.backup_id, **_columns(run)))
     _insert_outcome(connection, run)
 
@@ -39,6 +43,25 @@ def finish_run(connection: sa.Connection, run: Run) -> None:
     for table in (archives, copies):
         connection.execute(table.delete().where(table.c.run_id == run.id))
     _insert_outcome(connection, run)
+
+
+def record_found(connection: sa.Connection, found: Sequence[Run]) -> int:
+    merged: dict[str, Run] = {}
+    for run in sorted(found, key=lambda run: run.id):  # two that do this at once wait for each other in one order
+        earlier = merged.get(run.id, run)
+        merged[run.id] = replace(earlier, archive=earlier.archive or run.archive, copies=earlier.copies or run.copies)
+    known, with_archive, with_copies = (
+        set(connection.scalars(sa.select(column).where(column.in_(merged)).distinct()))
+        for column in (runs.c.id, archives.c.run_id, copies.c.run_id)
+    )
+    new = [run for run in merged.values() if run.id not in known]
+    make_known(connection, {run.backup_id for run in new})
+    insert_missing(connection, runs, [{"id": run.id, "backup_id": run.backup_id, **_columns(run)} for run in new])
+    without_archive = [run for run in merged.values() if run.id not in with_archive]
+    insert_missing(connection, archives, [row for run in without_archive for row in _archive_rows(run)])
+    without_copies = [run for run in merged.values() if run.id not in with_copies]
+    insert_missing(connection, copies, [row for run in without_copies for row in _copy_rows(run)])
+    return len(new)
 
 
 def mark_dead_runs(connection: sa.Connection, backup_id: str, now: datetime) -> list[Run]:
@@ -111,23 +134,54 @@ def _columns(run: Run) -> dict[str, Any]:
         "slot": run.slot,
         "ended": run.ended,
         "status": run.status.value,
-        "message": _storable(run.message),
+        "message": storable(run.message),
     }
 
 
 def _insert_outcome(connection: sa.Connection, run: Run) -> None:
-    if run.archive is not None:
-        connection.execute(archives.insert().values(run_id=run.id, **asdict(run.archive)))
-    if run.copies:
-        connection.execute(copies.insert(), [_copy_row(run.id, *item) for item in enumerate(run.copies)])
+    for table, rows in ((archives, _archive_rows(run)), (copies, _copy_rows(run))):
+        if rows:
+            connection.execute(table.insert(), rows)
 
 
-def _copy_row(run_id: str, position: int, copy: Copy) -> dict[str, Any]:
-    error = None if copy.error is None else _storable(copy.error)
-    return {**asdict(copy), "run_id": run_id, "position": position, "status": copy.status.value, "error": error}
+def _archive_rows(run: Run) -> list[dict[str, Any]]:
+    return [] if run.archive is None else [{"run_id": run.id, **shallow(run.archive)}]
 
 
-def _storable(text: str) -> str:
+def _copy_rows(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            **shallow(copy),
+            "run_id": run.id,
+            "position": position,
+            "status": copy.status.value,
+            "error": None if copy.error is None else storable(copy.error),
+        }
+        for position, copy in enumerate(run.copies)
+    ]
+
+
+def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert these rows, but for those whose key is there already, be it that another process was quicker."""
+    if not rows:
+        return
+    # Both databases know ON CONFLICT DO NOTHING, but SQLAlchemy has a construct for each. Its dialect has loaded it.
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        connection.execute(sqlite_insert(table).on_conflict_do_nothing(), rows)
+    else:
+        from sqlalchemy.dialects.postgresql import insert
+
+        connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+
+def shallow(value: Archive | Check | Copy) -> dict[str, Any]:
+    """Its fields by their names. ``asdict`` copies each of them, and of ten thousand runs that takes a second."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+def storable(text: str) -> str:
     """Without secrets, and without what PostgreSQL (NUL) or UTF-8 (lone surrogates of file names) cannot hold."""
     return redact(text).replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 

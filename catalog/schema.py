@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 # The newest of the migrations. A database that says the same is used as it is, without importing Alembic.
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -43,7 +43,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
-# Every backup that ever ran, so that asking for them does not read a million runs.
+# Every backup that ever ran or was checked, so that asking for them does not read a million runs.
 backups = Table("backups", metadata, Column("id", Text, primary_key=True))
 
 runs = Table(
@@ -85,6 +85,24 @@ copies = Table(
     Column("status", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("error", Text),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("backup_id", Text, ForeignKey("backups.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("copy", Text, nullable=False),
+    Column("storage", Text, nullable=False),
+    Column("started", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    # The newest of a kind, the newest that passed, and what is known of one copy.
+    Index("checks_by_start", "backup_id", "kind", "started", "id"),
+    Index("checks_by_outcome", "backup_id", "kind", "outcome", "started", "id"),
+    Index("checks_by_copy", "backup_id", "storage", "copy", "started", "id"),
 )
 
 # ``since`` is when these intervals were first seen: a slot before it was never missed.

@@ -15,33 +15,33 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from catalog import open_catalog
+from catalog import Catalog, open_catalog
 from catalog.postgresql import MIGRATION_LOCK
 from catalog.schema import HEAD_REVISION, metadata
 from catalog.sqlite import SqliteDatabase
 from errors import CatalogError
-from model import Run, Secret
-from tests.support.postgresql import PostgresqlServer, postgresql_server
+from model import Archive, Check, CheckKind, CheckOutcome, Copy, Run, RunStatus, Secret
+from tests.support.catalogs import server
+from tests.support.postgresql import PostgresqlServer
 from tests.support.skips import requires_root
 from tests.support.small_disk import small_disk
 
+__all__ = ["server"]
+
 REPOSITORY = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as server:
-        yield server
 
 
 def run_python(code: str, *arguments: object, folder: Path = REPOSITORY) -> subprocess.Popen[str]:
@@ -167,6 +167,90 @@ def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="made by a newer version"):
         open_catalog(tmp_path, None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.db", "catalog.lock"]
+
+
+def of_revision_1(engine: sa.Engine, runs: int) -> None:
+    """Make the tables as the first version had them, with rows in every one."""
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(REPOSITORY / "catalog/migrations"))
+        command.upgrade(config, "0001")
+        time_ = "'2026-11-20 03:00:00.000000'" if engine.dialect.name == "sqlite" else "'2026-11-20 03:00:00+00'"
+        execute = connection.exec_driver_sql
+        execute("INSERT INTO backups VALUES ('a/b')")
+        execute("INSERT INTO schedules VALUES ('a/b', '[\"@daily\"]', " + time_ + ")")
+        for number in range(runs):
+            execute(f"INSERT INTO runs VALUES ('{number}', 'a/b', {time_}, NULL, {time_}, 'good', 'said')")
+            execute(f"INSERT INTO archives VALUES ('{number}', 'a.zip', {time_}, 1, 'abcd', 2, 3)")
+            execute(f"INSERT INTO copies VALUES ('{number}', 0, 'LOCAL', 'k', 'good', 1, NULL)")
+
+
+def of_revision_1_found(catalog: Catalog) -> list[Run]:
+    """What the catalog says of these rows, once it has shown that it is of the newest version."""
+    check = Check("1", "c/d", CheckKind.VERIFY, "20261120T030000Z", "S3", NOW, NOW, CheckOutcome.PASSED)
+    catalog.record_check(check)
+    assert catalog.last_checks(["c/d"])["c/d"].verified == check
+    return catalog.runs("a/b", 100)
+
+
+OLD_RUN = Run(
+    id="0",
+    backup_id="a/b",
+    started=NOW,
+    ended=NOW,
+    status=RunStatus.GOOD,
+    message="said",
+    archive=Archive("a.zip", NOW, 1, "abcd", 2, 3),
+    copies=(Copy("LOCAL", "k", RunStatus.GOOD, 1),),
+)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite", "postgresql"])
+def test_a_catalog_of_the_first_version_goes_on_without_loss(
+    engine_name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = None if engine_name == "sqlite" else request.getfixturevalue("server").new_database()
+    address = f"sqlite:///{tmp_path}/catalog.db" if url is None else url.replace("postgresql", "postgresql+psycopg2", 1)
+    engine = sa.create_engine(address, poolclass=sa.NullPool)
+    of_revision_1(engine, runs=3)
+    with ThreadPoolExecutor(4) as threads:  # as at 02:00, after an update
+        catalogs = list(threads.map(lambda _: open_catalog(tmp_path, Secret(url) if url else None), range(4)))
+    assert of_revision_1_found(catalogs[0]) == [replace(OLD_RUN, id=str(number)) for number in (2, 1, 0)]
+    assert catalogs[3].schedule_since() == {"a/b": NOW}
+    assert list(tmp_path.glob("*damaged*")) == []
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+@pytest.mark.parametrize("interrupted_at", ["CREATE TABLE checks", "checks_by_copy", "UPDATE alembic_version"])
+def test_a_migration_that_is_ended_is_done_again(interrupted_at: str, tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/catalog.db", poolclass=sa.NullPool)
+    of_revision_1(engine, runs=1)
+    code = """
+import os, sys
+from pathlib import Path
+import sqlalchemy as sa
+from catalog import open_catalog
+def die(connection, cursor, statement, *rest):
+    if sys.argv[2] in statement:
+        os._exit(9)
+sa.event.listen(sa.Engine, "after_cursor_execute", die)
+open_catalog(Path(sys.argv[1]), None)
+"""
+    dead = run_python(code, tmp_path, interrupted_at)
+    assert (dead.communicate(timeout=60)[0], dead.returncode) == ("", 9)
+    assert of_revision_1_found(open_catalog(tmp_path, None)) == [OLD_RUN]
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+def test_a_damaged_catalog_of_the_first_version_is_set_aside_as_it_was(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/catalog.db", poolclass=sa.NullPool)
+    of_revision_1(engine, runs=300)
+    content = (tmp_path / "catalog.db").read_bytes()
+    broken = content[: len(content) // 2]
+    (tmp_path / "catalog.db").write_bytes(broken)
+    assert of_revision_1_found(open_catalog(tmp_path, None)) == []
+    assert [path.read_bytes() for path in tmp_path.glob("catalog.db.damaged-*")] == [broken]
 
 
 def filled(state: Path, count: int = 300) -> bytes:

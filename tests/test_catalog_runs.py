@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
-from catalog import Catalog, LastRuns, open_catalog
+from catalog import Catalog, LastRuns
 from errors import CatalogError
 from model import Archive, Copy, Run, RunStatus, Secret
-from tests.support.postgresql import PostgresqlServer, postgresql_server
+from tests.support.catalogs import catalog, open_again, server
+
+__all__ = ["catalog", "open_again", "server"]
 
 NOW = datetime(2026, 11, 20, 3, 0, 0, 123456, UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresqlServer]:
-    with postgresql_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Catalog]:
-    """Opens the same, at first empty, catalog."""
-    url = None if request.param == "sqlite" else Secret(request.getfixturevalue("server").new_database())
-    return lambda: open_catalog(tmp_path / "state", url)
-
-
-@pytest.fixture
-def catalog(open_again: Callable[[], Catalog]) -> Iterator[Catalog]:
-    catalog = open_again()
-    yield catalog
-    catalog.close()
 
 
 def running(run_id: str, backup_id: str = "shop/uploads", started: datetime = NOW, slot: datetime | None = None) -> Run:
@@ -125,6 +107,61 @@ def test_last_runs(catalog: Catalog) -> None:
         "shop/never": LastRuns(None, None),
     }
     assert catalog.last_runs([]) == {}
+
+
+def found(number: int, backup_id: str = "shop/uploads") -> Run:
+    """A run as its manifest tells it."""
+    return dataclasses.replace(finished(running(f"{number:05}", backup_id, NOW + MINUTE * number)), message="")
+
+
+def test_runs_that_were_found_are_recorded_whole(catalog: Catalog) -> None:
+    runs = [found(number, f"shop/{number % 3}") for number in range(1_234)]
+    assert catalog.record_found(iter(runs)) == 1_234
+    assert catalog.known_backup_ids() == ["shop/0", "shop/1", "shop/2"]
+    for backup_id in catalog.known_backup_ids():
+        of_backup = [run for run in runs if run.backup_id == backup_id]
+        assert catalog.runs(backup_id, 10_000) == of_backup[::-1]
+        assert catalog.last_runs([backup_id]) == {backup_id: LastRuns(of_backup[-1], of_backup[-1])}
+    assert catalog.record_found([*runs, found(9_999)]) == 1
+    assert catalog.record_found([]) == 0
+
+
+def test_of_a_run_that_is_known_only_what_is_missing_is_taken(catalog: Catalog) -> None:
+    known = [running(f"{number:05}", started=NOW + MINUTE * number) for number in range(5)]
+    whole = dataclasses.replace(finished(known[0]), message="as it was", copies=finished(known[0]).copies[1:2])
+    without_archive = dataclasses.replace(finished(known[1]), archive=None)
+    without_copies = dataclasses.replace(finished(known[2]), status=RunStatus.FAILED, copies=())
+    for run in (whole, without_archive, without_copies):
+        catalog.finish_run(run)
+    catalog.begin_run(known[3])
+    catalog.begin_run(known[4])
+    (dead, _) = catalog.mark_dead_runs("shop/uploads", NOW + 9 * MINUTE)
+    assert catalog.record_found([found(number, "other/backup") for number in range(4)]) == 0
+    assert catalog.runs("shop/uploads", 10)[1:] == [
+        dataclasses.replace(dead, archive=found(3).archive, copies=found(3).copies),
+        dataclasses.replace(without_copies, copies=found(2).copies),
+        dataclasses.replace(without_archive, archive=found(1).archive),
+        whole,
+    ]
+    assert catalog.runs("shop/uploads", 1)[0].copies == ()
+    assert catalog.known_backup_ids() == ["shop/uploads"]
+
+
+def test_a_run_that_is_found_twice_is_one(catalog: Catalog) -> None:
+    whole = found(1)
+    first = dataclasses.replace(whole, archive=None)
+    second = dataclasses.replace(whole, copies=whole.copies[:1], message="the second")
+    assert catalog.record_found([first, second]) == 1
+    assert catalog.runs("shop/uploads", 10) == [whole]
+
+
+def test_runs_may_be_found_by_several_at_once(open_again: Callable[[], Catalog]) -> None:
+    runs = [found(number) for number in range(700)]
+    orders = [runs, runs[::-1], runs[350:] + runs[:350]]
+    with ThreadPoolExecutor(3) as threads:
+        counts = list(threads.map(lambda order: open_again().record_found(order), orders))
+    assert sum(counts) >= 700
+    assert open_again().runs("shop/uploads", 1_000) == runs[::-1]
 
 
 def test_slot_runs(catalog: Catalog) -> None:
