@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import command_line
@@ -100,6 +101,10 @@ class Lookup:
                 targets = [target for backup in self.configuration.backups for target in backup.targets]
                 places = [Place(each.storage, each.path) for each in targets if name in (None, each.storage.name)]
             self._discovery = discover(places)
+            known = {backup.id: backup.encryption for backup in self.configuration.backups}
+            self._discovery.backups = [
+                replace(backup, encryption=known.get(backup.id)) for backup in self._discovery.backups
+            ]
         return self._discovery
 
     def _orphaned(self, found: Discovery) -> list[StoredBackup]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from archives.manifest import Manifest
 from errors import DamagedArchiveError, HoldfastError, UsageError
-from model import RunStatus, StoredObject, Target
+from model import Encryption, RunStatus, StoredObject, Target
 from operations.layout import CopyKeys, copy_of_manifest, folder_key
 from operations.parallel import map_in_threads
 from operations.pins import Pin, read_pin
@@ -35,6 +35,9 @@ class Owner(Protocol):
 
     @property
     def targets(self) -> tuple[Target, ...]: ...
+
+    @property
+    def encryption(self) -> Encryption | None: ...
 
 
 @dataclass(frozen=True, slots=True)

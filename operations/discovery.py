@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from errors import HoldfastError, UsageError
-from model import StorageDefinition, StorageType, StoredObject, Target
+from model import Encryption, StorageDefinition, StorageType, StoredObject, Target
 from operations.layout import is_in_folder_of_its_name, is_manifest_name, owner_of_manifest
 from storages.factory import OpenStorages
 from storages.listed import ListedStorage
@@ -45,10 +45,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class StoredBackup:
-    """A backup that is known by its copies alone: nobody knows what it reads, or when."""
+    """A backup that is known by its copies alone: nobody knows what it reads, or when.
+
+    ``encryption`` is that of a backup of this id in the configuration, where there is one.
+    """
 
     id: str
     targets: tuple[Target, ...]
+    encryption: Encryption | None = None
 
 
 @dataclass(slots=True)
