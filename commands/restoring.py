@@ -14,7 +14,7 @@ from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageE
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
-    from model import Backup
+    from model import Backup, Placement
     from operations.copies import StoredCopy
     from operations.databases_in_copy import DatabasesInCopy
     from operations.restore import RestoreReport
@@ -25,6 +25,7 @@ EXAMPLES = (
     ("restore.py restore shop/uploads --to /tmp/back", "all files, into a new folder"),
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
     ("restore.py restore shop/uploads --to /tmp/back --at 2026-11-20 'srv/shop/*.svg'", "some, as they were that day"),
+    ("restore.py restore shop/uploads --to / --overwrite never", "what is missing, where it was"),
     ("restore.py restore shop/uploads --on shop/web --to /srv/back", "onto the host that shop/web reads"),
     ("restore.py restore shop/db --to-database shop_back", "the database, into a new one on its server"),
     ("restore.py restore shop/db --to-database shop --replace", "in place of the one that is there"),
@@ -55,7 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="restore where this backup reads: onto its host, or into its server (default: files onto this machine, "
         "databases into the server that they came from)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that lie in DIR already")
+    parser.add_argument(
+        "--overwrite",
+        choices=("never", "older", "always"),
+        help="DIR may hold files: those that the copy has too are never replaced, or where they are older, or always",
+    )
+    parser.add_argument(
+        "--owner",
+        choices=("name", "number", "none"),
+        help="where root restores, files belong to whom they did: by name, and by number where the name is unknown "
+        "(the default); always by number; or to root",
+    )
     parser.add_argument("--replace", action="store_true", help="replace databases that are there already")
     parser.add_argument(
         "--no-accounts", action="store_true", help="do not make the roles or users that the server does not have"
@@ -65,11 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Put back what the command line asks for; the exit code."""
     to_files = arguments.to is not None
-    options = {"--overwrite": not to_files, "--replace": to_files, "--no-accounts": to_files}
-    for option, is_wrong in options.items():
-        if is_wrong and getattr(arguments, option[2:].replace("-", "_")):
-            kind = "a database" if option == "--overwrite" else "files"
-            raise UsageError(f"{option} means nothing where {kind} is restored; see restore.py restore --help.")
+    for option in ("--replace", "--no-accounts") if to_files else ("--overwrite", "--owner"):
+        if getattr(arguments, option[2:].replace("-", "_")):
+            what = "files are" if to_files else "a database is"
+            raise UsageError(f"{option} means nothing where {what} restored; see restore.py restore --help.")
     choice = choose_to_read(arguments)
     on = backup_named(choice.configuration, arguments.on) if arguments.on is not None else None
     if to_files:
@@ -104,7 +114,7 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
     expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
         paths = [os.fsencode(path) for path in arguments.paths]
-        report = restore_files(copy, folder, paths, overwrite=arguments.overwrite, on_progress=progress.advance)
+        report = restore_files(copy, folder, paths, _placement(arguments), on_progress=progress.advance)
     return _tell_files(arguments, copy, str(folder), report)
 
 
@@ -123,13 +133,19 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
     ):
         paths = [os.fsencode(path) for path in arguments.paths]
         try:
-            report = restore_files_there(
-                copy, host, folder, paths, overwrite=arguments.overwrite, on_progress=progress.advance
-            )
+            placement = _placement(arguments)
+            report = restore_files_there(copy, host, folder, paths, placement, on_progress=progress.advance)
         except InterruptedRun as interruption:
             what = f"What lies in {folder} on {host.name} now is whole; the rest was removed again."
             raise _explained(interruption, [what]) from interruption
     return _tell_files(arguments, copy, f"{folder} on {host.name}", report)
+
+
+def _placement(arguments: argparse.Namespace) -> Placement:
+    from model import Overwrite, Owners, Placement
+
+    overwrite = Overwrite(arguments.overwrite) if arguments.overwrite is not None else None
+    return Placement(overwrite, Owners(arguments.owner or Owners.NAME))
 
 
 def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report: RestoreReport) -> int:
@@ -144,6 +160,7 @@ def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report
                 "folders": report.folders,
                 "links": report.links,
                 "size": report.size,
+                "kept": report.kept,
                 "problems": report.problems,
                 "remarks": report.remarks,
             }
@@ -155,6 +172,9 @@ def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report
             f"{format_count(report.folders, 'folder')} and {format_count(report.links, 'link')} "
             f"restored into {to}"
         )
+        if report.kept:
+            were = "was there already and stays" if report.kept == 1 else "were there already and stay"
+            show(f"{format_count(report.kept, 'file')} {were}")
     for remark in report.remarks:
         complain(remark)
     if report.problems:

@@ -44,9 +44,11 @@ from model.members import (
     SeekableContent,
     StreamContent,
 )
+from model.restoring import INTO_NEW_FOLDER, Found, Overwrite, Owners, Placement
 from model.secret import Secret
 
 __all__ = [
+    "INTO_NEW_FOLDER",
     "Archive",
     "Assertion",
     "Backup",
@@ -64,6 +66,7 @@ __all__ = [
     "DrillPlan",
     "Encryption",
     "FileSource",
+    "Found",
     "HeldContent",
     "Hooks",
     "Keep",
@@ -73,7 +76,10 @@ __all__ = [
     "NoteKind",
     "OnProgress",
     "OpenContent",
+    "Overwrite",
+    "Owners",
     "Period",
+    "Placement",
     "Problem",
     "Run",
     "RunStatus",

@@ -49,7 +49,7 @@ def drill_files(copy: StoredCopy, folder: Path, report: DrillReport, on_progress
 
 def _restored(copy: StoredCopy, folder: Path, on_progress: OnProgress) -> RestoreReport:
     try:
-        return restore_files(copy, folder, (), overwrite=False, on_progress=on_progress)
+        return restore_files(copy, folder, (), on_progress=on_progress)
     except HoldfastError as error:
         if isinstance(error.__cause__, OSError):  # the disk is full, or fails
             raise DrillError(str(error)) from error

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from archives.entry import Entry
 from errors import HoldfastError
-from hosts.local_tree import LocalTree
-from model import MemberKind, OnProgress
+from hosts.local_tree import NOT_EMPTY, LocalTree
+from model import INTO_NEW_FOLDER, MemberKind, OnProgress, Placement
 from operations.contents import Contents, Selection, nothing_at
 from operations.copies import StoredCopy
 from operations.restore_here import LocalPlace
@@ -29,32 +29,42 @@ OnExpected = Callable[[int], None]
 class RestoreReport:
     """What was put back. ``problems`` are what was not, or not wholly; ``remarks`` what else is worth knowing.
 
-    ``refused_attributes`` are those that the place could not give to a file or folder.
+    ``kept`` is the number of files and links that were there already and stay as they were. ``refused_attributes`` are
+    those that the place could not give to a file or folder.
     """
 
     files: int = 0
     folders: int = 0
     links: int = 0
     size: int = 0
+    kept: int = 0
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     refused_attributes: set[str] = field(default_factory=set)
 
 
 def restore_files(
-    copy: StoredCopy, folder: Path, paths: Sequence[bytes], *, overwrite: bool, on_progress: OnProgress
+    copy: StoredCopy,
+    folder: Path,
+    paths: Sequence[bytes],
+    placement: Placement = INTO_NEW_FOLDER,
+    *,
+    on_progress: OnProgress,
+    on_expected: OnExpected | None = None,
 ) -> RestoreReport:
     """Put the members at and below ``paths`` (all, where there are none) of a copy into ``folder``.
 
-    Without ``overwrite`` the folder must be empty or missing. A member that is damaged is named in the report, and the
-    others are restored. Raises HoldfastError where nothing can be done, HostileArchiveError where a name leads outside.
+    Where ``placement`` has no ``overwrite``, the folder must be empty or missing. A member that is damaged is named in
+    the report, and the others are restored. Raises HoldfastError where nothing can be done, HostileArchiveError where
+    a name leads outside.
     """
     try:
-        _require_empty(folder, overwrite=overwrite)
+        if placement.overwrite is None:
+            _require_empty(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with closing(LocalTree(folder, overwrite=overwrite)) as tree:
-            restoration = Restoration(copy, paths, on_progress)
-            restoration.run(lambda on_written: LocalPlace(copy.read, tree, on_written))
+        with closing(LocalTree(folder, placement)) as tree:
+            restoration = Restoration(copy, paths, on_progress, on_expected)
+            restoration.run(lambda on_written: LocalPlace(copy.read, tree, placement.overwrite, on_written))
     except OSError as error:
         raise HoldfastError(
             f"The files cannot be put into {folder}: {error.strerror}. What was restored until then is left there."
@@ -62,12 +72,9 @@ def restore_files(
     return restoration.report
 
 
-def _require_empty(folder: Path, *, overwrite: bool) -> None:
-    if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HoldfastError(
-            f"{folder} is not an empty folder, so nothing was restored into it. Give a new folder to --to, or let "
-            "files that lie there be replaced with --overwrite."
-        )
+def _require_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HoldfastError(f"{folder} is {NOT_EMPTY}")
 
 
 class Restoration:
@@ -124,7 +131,9 @@ class Restoration:
     def _written(self, written: Written) -> None:
         member = written.entry.member
         self.report.refused_attributes.update(written.refused_attributes)
-        if written.problem is not None:
+        if written.stays:
+            self._stays(written.entry)
+        elif written.problem is not None:
             self.report.problems.append(f"{printable(member.path)}: {written.problem}")
         elif member.kind is MemberKind.DIRECTORY:
             self.report.folders += 1
@@ -134,3 +143,9 @@ class Restoration:
             self.report.files += 1
             self.report.size += written.entry.size
             self._on_progress(member, written.entry.size)
+
+    def _stays(self, entry: Entry) -> None:
+        """A folder that stays has got what is in it."""
+        if entry.member.kind is not MemberKind.DIRECTORY:
+            self.report.kept += 1
+            self._on_progress(entry.member, entry.size)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from archives.entry import Entry
 from archives.zip_reader import ReadRange, ZipReader
 from hosts.local_tree import LocalTree
+from model import MemberKind, Overwrite
 from operations.restore_content import FATAL_ERRORS, ContentWriter
-from operations.restore_place import OnWritten, Written
+from operations.restore_place import A_FOLDER_LIES_THERE, Fate, OnWritten, Written, fate_of
 
 # link(2): a file system without hard links, too many of one file, or a mount between the two.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -22,8 +23,9 @@ _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, err
 class LocalPlace:
     """See ``operations.restore_place.Place``."""
 
-    def __init__(self, read: ReadRange, tree: LocalTree, on_written: OnWritten) -> None:
+    def __init__(self, read: ReadRange, tree: LocalTree, overwrite: Overwrite | None, on_written: OnWritten) -> None:
         self._tree = tree
+        self._overwrite = overwrite
         self._writer = ContentWriter(read, tree, on_written)
         self._on_written = on_written
 
@@ -33,13 +35,13 @@ class LocalPlace:
             self._tree.make_folder(entry.member.path)
 
     def write(self, entries: Iterable[Entry]) -> None:
-        self._writer.write(entries)
+        self._writer.write(self._wanted(entries))
 
     def write_from_zip(self, entries: Iterable[Entry], reader: ZipReader) -> None:
-        self._writer.write_from_zip(entries, reader)
+        self._writer.write_from_zip(self._wanted(entries), reader)
 
     def link(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        for entry in entries:
+        for entry in self._wanted(entries):
             try:
                 self._tree.make_hard_link(entry.member.path, entry.member.hard_link_to or b"")
             except FileNotFoundError:
@@ -55,16 +57,32 @@ class LocalPlace:
                 self._on_written(Written(entry))
 
     def finish(self, symlinks: Sequence[Entry], folders: Sequence[Entry]) -> None:
-        for entry in symlinks:
+        for entry in self._wanted(symlinks):
             written = Written(entry)
             with _problem_of(written):
                 written.refused_attributes = self._tree.make_symlink(entry.member)
             self._on_written(written)
-        for entry in reversed(folders):
+        for entry in self._wanted(reversed(folders)):
             written = Written(entry)
             with _problem_of(written):
                 written.refused_attributes = self._tree.set_folder_attributes(entry.member)
             self._on_written(written)
+
+    def _wanted(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those that do not stay as they are there; what else lies in the way is found when they are made."""
+        if self._overwrite not in (Overwrite.NEVER, Overwrite.OLDER):
+            yield from entries
+            return
+        for entry in entries:
+            fate = Fate.NEW
+            with suppress(OSError):
+                fate = fate_of(entry.member, self._tree.found_at(entry.member.path), self._overwrite)
+            if fate is Fate.STAYS:
+                self._on_written(Written(entry, stays=True))
+            elif fate is Fate.BLOCKED and entry.member.kind is not MemberKind.DIRECTORY:
+                self._on_written(Written(entry, problem=A_FOLDER_LIES_THERE))
+            else:
+                yield entry
 
 
 @contextmanager

@@ -17,13 +17,13 @@ from archives.zip_reader import ReadRange, ZipReader
 from errors import HoldfastError, HostError, InterruptedRun, RestoreError
 from hosts.command import CommandHost
 from hosts.factory import command_host
-from hosts.local_tree import mode_for_another_owner, split_path
-from model import Backup, Member, MemberKind, OnProgress
+from hosts.local_tree import attributes_for_another_owner, mode_for_another_owner, split_path
+from model import INTO_NEW_FOLDER, Backup, Found, Member, MemberKind, OnProgress, Owners, Placement
 from operations.copies import StoredCopy
 from operations.member_content import Part, parts_from_zip, parts_in_order
-from operations.restore import Restoration, RestoreReport
+from operations.restore import OnExpected, Restoration, RestoreReport
 from operations.restore_content import ranges_of
-from operations.restore_place import OnWritten, Written
+from operations.restore_place import A_FOLDER_LIES_THERE, Fate, OnWritten, Written, fate_of
 from sources.path_list import PathList
 from sources.remote_tree import Pair, RemoteTree
 from sources.tar_writer import END, TarWriter, padding
@@ -49,17 +49,18 @@ def restore_files_there(
     host: CommandHost,
     folder: str,
     paths: Sequence[bytes],
+    placement: Placement = INTO_NEW_FOLDER,
     *,
-    overwrite: bool,
     on_progress: OnProgress,
+    on_expected: OnExpected | None = None,
 ) -> RestoreReport:
     """As ``restore_files``, into a folder of another host, whose path is absolute. It needs sh and tar there."""
-    restoration = Restoration(copy, paths, on_progress)
-    with _opened(RemoteTree(host, folder, overwrite=overwrite)) as tree:
+    restoration = Restoration(copy, paths, on_progress, on_expected)
+    with _opened(RemoteTree(host, folder, placement.overwrite)) as tree:
         places: list[RemotePlace] = []
 
         def open_place(on_written: OnWritten) -> RemotePlace:
-            places.append(RemotePlace(copy.read, tree, on_written, overwrite=overwrite))
+            places.append(RemotePlace(copy.read, tree, on_written, placement))
             return places[0]
 
         restoration.run(open_place)
@@ -87,11 +88,12 @@ def _opened(tree: RemoteTree) -> Iterator[RemoteTree]:
 class RemotePlace:
     """See ``operations.restore_place.Place``."""
 
-    def __init__(self, read: ReadRange, tree: RemoteTree, on_written: OnWritten, *, overwrite: bool) -> None:
+    def __init__(self, read: ReadRange, tree: RemoteTree, on_written: OnWritten, placement: Placement) -> None:
         self._read = read
         self._tree = tree
         self._on_written = on_written
-        self._overwrite = overwrite
+        self._overwrite = placement.overwrite
+        self._owners = placement.owners
         self._tar = TarWriter(with_pax=tree.is_gnu)
         self._came = PathList()  # by number the real path, or _NOT_RESTORED
         self._links: list[tuple[bytes, int]] = []
@@ -130,12 +132,12 @@ class RemotePlace:
         made_folders = list(self._possible(folders))
         made_links = list(self._unopposed(self._possible(symlinks)))
         if self._tree.has_hard_links:
-            self._tree.unpack(joined(self._names(), _CHUNK))
+            self._tree.unpack(joined(self._names(), _CHUNK), are_names=True)
         else:
             self._tree.move(Pair(self._name(number), path) for number, path in enumerate(self._came) if path)
         # BusyBox makes links at the end, whatever their place, and so would change the times of folders.
-        for part in (self._symlinks(made_links), self._attributes(made_folders)):
-            self._tree.unpack(joined(part, _CHUNK))
+        self._tree.unpack(joined(self._symlinks(made_links), _CHUNK), are_names=True)
+        self._tree.unpack(joined(self._attributes(made_folders), _CHUNK))
         if not (self._tree.is_gnu or self._tree.is_root):
             # BusyBox gives modes only as root; ours are whole but for those.
             modes = [(self._as_is_possible(entry.member).mode, entry.member.path) for entry in reversed(made_folders)]
@@ -169,7 +171,7 @@ class RemotePlace:
         for entry in entries:
             split_path(entry.member.path)
             some.append(entry)
-            if len(some) == _LOOKED_AT_TOGETHER or not self._overwrite:
+            if len(some) == _LOOKED_AT_TOGETHER or self._overwrite is None:
                 yield from self._possible_of(some)
                 some = []
         yield from self._possible_of(some)
@@ -181,22 +183,26 @@ class RemotePlace:
             while (path := path.rpartition(b"/")[0]) and path not in self._folders:
                 new_folders[path] = None
                 self._folders.add(path)
-        found: set[bytes] = set()
-        if self._overwrite and entries:
-            others = [entry.member.path for entry in entries if entry.member.kind is not MemberKind.DIRECTORY]
-            found = self._tree.obstacles(list(new_folders), others)
-            self._closed_folders |= found & new_folders.keys()
+        found: dict[bytes, Found] = {}
+        if self._overwrite is not None and entries:
+            paths = dict.fromkeys([*new_folders, *(entry.member.path for entry in entries)])
+            found = self._tree.found(list(paths))
+            self._closed_folders |= {path for path in new_folders if path in found and not found[path].is_folder}
         for entry in entries:
-            problem = self._problem_at(entry.member, found)
-            if problem is None:
-                yield entry
-            else:
+            lies_there = found.get(entry.member.path)
+            fate = fate_of(entry.member, lies_there, self._overwrite, self._tree.time_step_ns)
+            problem = self._problem_at(entry.member, is_blocked=fate is Fate.BLOCKED)
+            if problem is not None:
                 self._on_written(Written(entry, problem=problem))
+            elif fate is Fate.STAYS:
+                self._on_written(Written(entry, stays=True))
+            else:
+                yield entry
 
-    def _problem_at(self, member: Member, obstacles: set[bytes]) -> str | None:
+    def _problem_at(self, member: Member, *, is_blocked: bool) -> str | None:
         is_folder = member.kind is MemberKind.DIRECTORY
-        if not is_folder and (member.path in obstacles or member.path in self._folders):
-            return "a folder lies there, and a folder is never replaced"
+        if not is_folder and (is_blocked or member.path in self._folders):
+            return A_FOLDER_LIES_THERE
         if self._closed_folders:
             path = member.path + b"/" if is_folder else member.path
             while path := path.rpartition(b"/")[0]:
@@ -289,7 +295,18 @@ class RemotePlace:
                 "owners and times of symbolic links": member.kind is MemberKind.SYMLINK,
             }
             self._lost.update(name for name, is_lost in losses.items() if is_lost)
-        return member if self._tree.is_root else replace(member, mode=mode_for_another_owner(member))
+        return self._with_owner(member)
+
+    def _with_owner(self, member: Member) -> Member:
+        """With the owner that the tar there is to give it; only that of root gives any."""
+        if self._owners is Owners.NONE:
+            attributes = attributes_for_another_owner(member.extended_attributes or {})
+            tree = self._tree
+            ours = replace(member, uid=tree.user_number, gid=tree.group_number, user="", group="")
+            return replace(ours, mode=mode_for_another_owner(member), extended_attributes=attributes)
+        if not self._tree.is_root:
+            return replace(member, mode=mode_for_another_owner(member))
+        return replace(member, user="", group="") if self._owners is Owners.NUMBER else member
 
 
 class _SentFile:

@@ -12,16 +12,20 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 
 from errors import HostError, ProgramError, RestoreError
 from hosts.command import Command, CommandHost, RunningCommand
+from hosts.local_tree import NOT_EMPTY
+from model import Found, Overwrite
 from sources.programs import output_of
 from sources.tar_program import ENVIRONMENT, PROBE, TarKind, new_infix, recognised
 from utils import printable
 
-# After tar's three answers, each with a NUL after it: whether hard links can be made there, the number of the user,
-# whether the folder was made, and what killed restores have left. The arguments are the infix for the path of tar, the
-# folder, the name of one of ours in it, and `new` where the folder has to be empty.
+# After tar's three answers, each with a NUL after it: whether hard links can be made there, the numbers of the user and
+# its group, whether the folder was made, the time of the folder as stat tells it, and what killed restores have left.
+# The arguments are the infix for the path of tar, the folder, the name of one of ours in it, and `new` where the folder
+# has to be empty.
 _PREPARE = (
     PROBE
     + """
@@ -43,33 +47,43 @@ mkdir "$1/$2" || exit
 links=
 : >"$1/$2/file" && ln "$1/$2/file" "$1/$2/link" 2>/dev/null && links=links
 rm -f "$1/$2/file" "$1/$2/link"
-printf '%s\\0%s\\0%s\\0%s\\0' "$links" "$(id -u)" "$made" "$found"
+printf '%s\\0%s\\0%s\\0%s\\0%s\\0' "$links" "$(id -u) $(id -g)" "$made" "$(stat -c %.9Y "$1" 2>/dev/null)" "$found"
 """
 )
 
-# Prints the number of each path that cannot be made: `folder:` where no folder is, any other where one is.
-_OBSTACLES = """
+# Prints the number and the kind of each path at which something is; then, where the first argument after the folder is
+# `times`, the time of each of these in seconds.
+_FOUND = """
 cd "$1" || exit
+times=$2
+shift 2
 number=0
 for path; do
-    case $path in
-    folder:*) path=./${path#folder:}
-        if [ -h "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then echo "$number"; fi ;;
-    other:*) path=./${path#other:}
-        if [ -d "$path" ] && [ ! -h "$path" ]; then echo "$number"; fi ;;
-    esac
+    shift
+    path=./$path
+    kind=
+    if [ -h "$path" ]; then kind=other
+    elif [ -d "$path" ]; then kind=folder
+    elif [ -e "$path" ]; then kind=other
+    fi
+    if [ -n "$kind" ]; then
+        echo "$number $kind"
+        [ -z "$times" ] || set -- "$@" "$path"
+    fi
     number=$((number+1))
 done
+[ $# -eq 0 ] || stat -c %.9Y "$@"
 """
 
 # Pairs of a name of ours and the real one.
 _MOVE = """
 umask 077
 cd "$1" || exit
-shift
+how=$2
+shift 2
 while [ $# -gt 0 ]; do
     case $2 in */*) mkdir -p "./${2%/*}" || exit ;; esac
-    mv -f "./$1" "./$2" || exit
+    mv "$how" "./$1" "./$2" || exit
     shift 2
 done
 """
@@ -115,6 +129,8 @@ _WITHOUT_CONSEQUENCE = re.compile(
 )
 _LINES_SHOWN = 5
 
+_TIME = re.compile(r"-?\d+(\.\d{9})?", re.ASCII)
+
 
 @dataclass(slots=True)
 class Pair:
@@ -130,22 +146,26 @@ class RemoteTree:
     ``ours`` is the relative path of a folder in it that nobody else uses.
     """
 
-    def __init__(self, host: CommandHost, folder: str, *, overwrite: bool) -> None:
-        """Raises RestoreError where the folder is not empty, unless ``overwrite``."""
+    def __init__(self, host: CommandHost, folder: str, overwrite: Overwrite | None) -> None:
+        """Raises RestoreError where the folder is not empty, unless ``overwrite`` says what becomes of what is there,
+        and where the host cannot tell what is older."""
         self.host = host
         self._folder = folder
+        self._overwrite = overwrite
         self._made = ""
         self.ours = f".holdfast-restore.{secrets.token_hex(3)}"
         self.refused_attributes: set[str] = set()
-        arguments = (new_infix(), folder, self.ours, "overwrite" if overwrite else "new")
+        arguments = (new_infix(), folder, self.ours, "overwrite" if overwrite is not None else "new")
         try:
             answer = output_of(host, Command(("sh", "-c", _PREPARE, "sh", *arguments), ENVIRONMENT))
             tar, marked, said, *answers = answer.decode("utf-8", "surrogateescape").split("\0")
             if answers[0] == "occupied":
                 raise RestoreError(self._occupied(answers[1]))
-            links, user, self._made, self.leftovers = answers[:4]
-            self.has_hard_links, self.is_root = links == "links", user == "0"
+            links, user, self._made, time, self.leftovers = answers[:5]
+            self.has_hard_links = links == "links"
+            self.user_number, self.group_number = map(int, user.split())
             self.tar = recognised(tar, marked, said, host.name).kind
+            self.time_step_ns = self._time_step(time)
         except BaseException:
             with suppress(HostError):
                 self.close()
@@ -156,19 +176,27 @@ class RemoteTree:
         """Whether tar understands pax headers."""
         return self.tar is not TarKind.BUSYBOX
 
-    def obstacles(self, folders: Sequence[bytes], others: Sequence[bytes]) -> set[bytes]:
-        """Of these paths those in whose place something lies that has to stay: no folder, or one."""
-        arguments = [b"folder:" + path for path in folders] + [b"other:" + path for path in others]
-        found: set[bytes] = set()
-        for some in _in_argument_lists(arguments):
-            command = Command(("sh", "-c", _OBSTACLES, "sh", self._folder, *map(_decoded, some)))
-            # The folder itself is the number 0.
-            numbers = [int(number) - 1 for number in output_of(self.host, command).split()]
-            found.update(some[number].partition(b":")[2] for number in numbers)
+    @property
+    def is_root(self) -> bool:
+        return self.user_number == 0
+
+    def found(self, paths: Sequence[bytes]) -> dict[bytes, Found]:
+        """What lies at these paths, but for those at which there is nothing; with times where older files are to be
+        replaced."""
+        found: dict[bytes, Found] = {}
+        times = "times" if self._overwrite is Overwrite.OLDER else ""
+        for some in _in_argument_lists(paths):
+            command = Command(("sh", "-c", _FOUND, "sh", self._folder, times, *map(_decoded, some)), ENVIRONMENT)
+            answer = output_of(self.host, command).decode("ascii").splitlines()
+            kinds = [line.split() for line in answer if " " in line]
+            seconds = [line for line in answer if " " not in line]
+            for (number, kind), text in zip(kinds, seconds or ["0"] * len(kinds), strict=True):
+                found[some[int(number)]] = Found(kind == "folder", _nanoseconds(text))
         return found
 
-    def unpack(self, archive: Iterable[bytes], *, into_ours: bool = False) -> None:
-        """Unpack a tar archive in the folder; ``into_ours`` says that all of it comes into ``ours``.
+    def unpack(self, archive: Iterable[bytes], *, into_ours: bool = False, are_names: bool = False) -> None:
+        """Unpack a tar archive in the folder; ``into_ours`` says that all of it comes into ``ours``, ``are_names`` that
+        it gives their names to files and links, of which none may be taken away where ``overwrite`` is ``NEVER``.
 
         Raises RestoreError where tar could not make all of it, and what ``archive`` raises.
         """
@@ -177,6 +205,8 @@ class RemoteTree:
         umask = "0" if into_ours else "077"
         command = ("tar", "-x", "-f", "-", "-C", self._folder)
         options = _GNU_OPTIONS if self.is_gnu else _BUSYBOX_OPTIONS
+        if are_names and self.is_gnu and self._overwrite is Overwrite.NEVER:
+            options = (*options, "--skip-old-files")
         full = Command(("sh", "-c", _UNPACK, "sh", umask, *command, *options), ENVIRONMENT, "tar")
         with self.host.start(full, feeds_input=True) as running:
             listener = _Listener(running)
@@ -194,9 +224,11 @@ class RemoteTree:
             raise listener.error
 
     def move(self, pairs: Iterable[Pair]) -> None:
-        """Give files of ours their real names, on a file system without hard links. What lies there is replaced."""
+        """Give files of ours their real names, on a file system without hard links. What lies there is replaced, unless
+        ``overwrite`` is ``NEVER``."""
+        how = "-n" if self._overwrite is Overwrite.NEVER else "-f"
         for some in _in_argument_lists(argument for pair in pairs for argument in (pair.ours, pair.real)):
-            output_of(self.host, Command(("sh", "-c", _MOVE, "sh", self._folder, *map(_decoded, some))))
+            output_of(self.host, Command(("sh", "-c", _MOVE, "sh", self._folder, how, *map(_decoded, some))))
 
     def change_modes(self, modes: Iterable[tuple[int, bytes]]) -> None:
         """Set the modes of folders, in this order."""
@@ -218,10 +250,17 @@ class RemoteTree:
 
     def _occupied(self, leftovers: str) -> str:
         hint = f" A restore that was killed has left {leftovers} there: remove it." if leftovers else ""
-        return (
-            f"{self._folder} on {self.host.name} is not an empty folder, so nothing was restored into it.{hint} Give a "
-            "new folder to --to, or let files that lie there be replaced with --overwrite."
-        )
+        return f"{self} is {NOT_EMPTY}{hint}"
+
+    def _time_step(self, time: str) -> int:
+        """To what the times of files are kept and told there: a billionth of a second, or a second."""
+        if self._overwrite is Overwrite.OLDER and not _TIME.fullmatch(time):
+            raise RestoreError(
+                f"{self.host.name} has no program stat that tells when files were modified, as those of GNU and "
+                "BusyBox do, so which are older cannot be known there, and nothing was restored. Choose --overwrite "
+                "never or always."
+            )
+        return 1 if self.is_gnu and "." in time else 10**9
 
     def _until_said(self, archive: Iterable[bytes], listener: _Listener) -> Iterator[bytes]:
         """The archive, as long as tar says nothing that makes the rest vain: a disk may be full."""
@@ -282,6 +321,11 @@ def _in_argument_lists(arguments: Iterable[bytes]) -> Iterator[list[bytes]]:
             some, length = [], 0
     if some:
         yield some
+
+
+def _nanoseconds(text: str) -> int:
+    """Of seconds with or without a fraction, as stat prints them."""
+    return int(Decimal(text) * 10**9)
 
 
 def _decoded(path: bytes) -> str:

@@ -230,7 +230,7 @@ def test_a_name_that_postgresql_would_cut_is_refused(holdfast: Holdfast, target:
         (("shop/one", "--to-database", "x", "--on", "shop/none"), "There is no backup 'shop/none'"),
         (("shop/one", "--to-database", ""), "--to-database needs a name"),
         (("shop/one", "--all-databases", "shop"), "--all-databases takes no PATH"),
-        (("shop/one", "--to-database", "x", "--overwrite"), "--overwrite means nothing"),
+        (("shop/one", "--to-database", "x", "--overwrite", "never"), "--overwrite means nothing"),
         (("shop/one", "--to", "x", "--replace"), "--replace means nothing"),
         (("shop/one", "--to", "x", "--no-accounts"), "--no-accounts means nothing"),
         (("shop/one", "--to", "x", "--to-database", "y"), "not allowed with argument"),

@@ -22,7 +22,7 @@ from model import Compression, CompressionMethod, Member, MemberKind
 from operations.copies import StoredCopy
 from storages.local import LocalStorage
 from tests.support.archives import HeldContent, held_member, pack
-from tests.support.copies import change_lines, make_copy, restore_copy, verify, with_index_bytes
+from tests.support.copies import REPLACING, change_lines, make_copy, restore_copy, verify, with_index_bytes
 from tests.support.holdfast import Holdfast
 from tests.support.memory import run_measured
 from tests.support.whole_trees import describe_tree, restored
@@ -211,7 +211,7 @@ def test_nothing_is_written_through_a_link_of_the_archive(target: str, has_index
     shutil.rmtree(link)
     link.symlink_to(attack.around)
     before = describe_tree(attack.around / "folder")
-    problems = restore_copy(attack.copy, attack.to, through, overwrite=True).problems
+    problems = restore_copy(attack.copy, attack.to, through, placement=REPLACING).problems
     assert [problem for problem in problems if "'link' is no folder there" in problem], problems
     assert (attack.around / "victim").read_text() == "must stay as it is"
     assert describe_tree(attack.around / "folder") == before

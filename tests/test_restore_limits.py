@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from hosts.local_tree import LocalTree
-from model import Member, MemberKind
+from model import INTO_NEW_FOLDER, Member, MemberKind
 from operations.copies import read_entries
-from tests.support.copies import make_copy, restore_copy, with_index
+from tests.support.copies import REPLACING, make_copy, restore_copy, with_index
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.memory import run_measured
 from tests.support.skips import requires_root
@@ -107,7 +107,7 @@ def test_a_folder_of_somebody_else_is_a_problem_and_no_end(open_folder: Path) ->
     for path in (open_folder / "storage", *(open_folder / "storage").rglob("*"), to, *to.rglob("*")):
         if path.name != "closed":
             os.chown(path, ORDINARY_USER, ORDINARY_USER)
-    report = as_ordinary_user(lambda: asdict(restore_copy(copy, to, overwrite=True)))
+    report = as_ordinary_user(lambda: asdict(restore_copy(copy, to, placement=REPLACING)))
     assert isinstance(report, dict), report
     assert any(text.endswith("closed/file: Permission denied") for text in report["problems"])
     assert (restored(to, source) / "other").read_text() == "content"
@@ -182,8 +182,8 @@ def test_attributes_that_are_refused_are_said_and_the_content_stays(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    tree = LocalTree(tmp_path, overwrite=False)
-    monkeypatch.setattr(tree, "_is_root", True)
+    tree = LocalTree(tmp_path, INTO_NEW_FOLDER)
+    monkeypatch.setattr(tree, "_gives_owners", True)
     monkeypatch.setattr("os.fchown", refuse)
     descriptor = tree.create_file(b"file")
     os.write(descriptor, b"content")

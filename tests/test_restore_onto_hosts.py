@@ -118,7 +118,7 @@ def test_onto_a_server(tmp_path: Path, source: Path, sshd: Sshd) -> None:
     assert again.returncode == 1
     assert "is not an empty folder, so nothing was restored into it" in again.stderr
     (restored(place, source) / "large").write_bytes(b"changed")
-    over = holdfast.run("restore.py", *arguments, "--overwrite")
+    over = holdfast.run("restore.py", *arguments, "--overwrite", "always")
     assert (over.returncode, over.stderr) == (0, "")
     assert differences(describe_tree(source), describe_tree(restored(place, source))) == []
     relative = holdfast.run("restore.py", *arguments[:-1], "place")
@@ -206,7 +206,7 @@ def test_after_sigkill_no_file_has_its_name_and_the_next_restore_says_what_is_le
     assert refused.returncode == 1
     assert f"A restore that was killed has left {left} there: remove it." in refused.stderr
     (tmp_path / "programs" / "tar").unlink()
-    answer = holdfast.run("restore.py", *arguments, "--overwrite")
+    answer = holdfast.run("restore.py", *arguments, "--overwrite", "always")
     assert answer.returncode == 0, answer.stderr
     assert f"A restore that was killed has left {left}" in answer.stderr
     assert differences(describe_tree(source), describe_tree(restored(place, source))) == []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from errors import HoldfastError
-from model import Member
+from model import INTO_NEW_FOLDER, Member
 from operations.copies import StoredCopy
-from tests.support.copies import make_copy, restore_copy
+from tests.support.copies import REPLACING, make_copy, restore_copy
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.whole_trees import restored
 
@@ -114,7 +114,7 @@ def test_a_hard_link_is_not_made_to_a_file_that_lay_there_before(
     old = restored(tmp_path / "to", source) / "a/b/one"
     old.parent.mkdir(parents=True)
     old.write_text("another content")
-    restore_copy(copy, tmp_path / "to", os.fsencode(source / "z"), overwrite=True)
+    restore_copy(copy, tmp_path / "to", os.fsencode(source / "z"), placement=REPLACING)
     assert (restored(tmp_path / "to", source) / "z/same").read_text() == "content of a/b/one"
     assert old.read_text() == "another content"
 
@@ -131,7 +131,7 @@ def test_the_command_takes_paths_before_and_after_options(source: Path, tmp_path
     installation.configure(source)
     installation.back_up()
     (source / "-dash").unlink()
-    for number, arguments in enumerate(([str(source / "z")], ["--overwrite", str(source / "z"), "-q"])):
+    for number, arguments in enumerate(([str(source / "z")], ["--overwrite", "always", str(source / "z"), "-q"])):
         to = tmp_path / f"to{number}"
         finished = installation.restore(to, *arguments)
         assert finished.returncode == 0, finished.stderr
@@ -171,7 +171,7 @@ def test_files_and_links_are_replaced_and_no_link_is_followed(source: Path, copy
     (top / "z").mkdir()
     (top / "z/same").symlink_to(outside)
     (top / "mine").write_text("mine")
-    report = restore_copy(copy, tmp_path / "to", overwrite=True)
+    report = restore_copy(copy, tmp_path / "to", placement=REPLACING)
     assert report.problems == []
     assert outside.read_text() == "outside"
     assert files_below(top) == {*files_below(source), "mine"}
@@ -200,7 +200,7 @@ def test_what_lies_in_the_way_is_named(
     top = restored(tmp_path / "to", source)
     top.mkdir(parents=True)
     block(top, other)
-    report = restore_copy(copy, tmp_path / "to", overwrite=True)
+    report = restore_copy(copy, tmp_path / "to", placement=REPLACING)
     problems = [
         problem
         for problem in report.problems
@@ -226,7 +226,7 @@ def test_a_damaged_name_never_replaces_another(tmp_path: Path) -> None:
 
     (tmp_path / "x.damaged").write_text("another file")
     long_name = b"n" * 255
-    with closing(LocalTree(tmp_path, overwrite=False)) as tree:
+    with closing(LocalTree(tmp_path, INTO_NEW_FOLDER)) as tree:
         for name, set_aside in ((b"x", b"x.1.damaged"), (long_name, b"n" * 247 + b".damaged")):
             os.close(tree.create_file(name))
             assert tree.set_aside(name) == set_aside

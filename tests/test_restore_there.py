@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from archives.blocks import BLOCK_SIZE
 from errors import HoldfastError, HostError
 from hosts.command import Command
+from model import INTO_NEW_FOLDER, Placement
 from operations.copies import StoredCopy, read_entries
 from operations.restore import RestoreReport
 from operations.restore_there import restore_files_there
 from tests.support.archives import snapshot
-from tests.support.copies import change_lines, make_copy, with_index, with_index_bytes
+from tests.support.copies import REPLACING, change_lines, make_copy, with_index, with_index_bytes
 from tests.support.remote_files import BUSYBOX_PROGRAMS, PreparedHost, make_programs, make_script
 from tests.support.skips import requires_program, requires_root
 from tests.support.small_disk import small_disk
@@ -47,8 +48,10 @@ def host_with(folder: Path, tar: str = "gnu", before: Callable[[Command], None] 
     return PreparedHost(path, before=before)
 
 
-def restore(copy: StoredCopy, host: PreparedHost, to: Path, *paths: bytes, overwrite: bool = False) -> RestoreReport:
-    return restore_files_there(copy, host, str(to), paths, overwrite=overwrite, on_progress=lambda *_: None)
+def restore(
+    copy: StoredCopy, host: PreparedHost, to: Path, *paths: bytes, placement: Placement = INTO_NEW_FOLDER
+) -> RestoreReport:
+    return restore_files_there(copy, host, str(to), paths, placement, on_progress=lambda *_: None)
 
 
 @pytest.fixture
@@ -155,7 +158,7 @@ def test_over_what_is_there(source: Path, copy: StoredCopy, tmp_path: Path, tar:
     (top / "large").mkdir()  # a folder is never replaced
     (top / "link").write_bytes(b"old")
     (top / "other").write_bytes(b"other")
-    report = restore(copy, host_with(tmp_path, tar), to, overwrite=True)
+    report = restore(copy, host_with(tmp_path, tar), to, placement=REPLACING)
     problems = {problem.partition(": ")[0].rpartition("/")[2]: problem for problem in report.problems}
     assert sorted(problems) == ["folder", "inner", "large"]
     assert "no link is followed" in problems["inner"]
@@ -266,7 +269,7 @@ def test_a_file_system_without_hard_links(source: Path, copy: StoredCopy, tmp_pa
     assert snapshot(top) == snapshot(source)
     assert (top / "same").stat().st_nlink == 1
     (top / "file").write_bytes(b"old")
-    assert restore(copy, host, tmp_path / "to", overwrite=True).problems == []
+    assert restore(copy, host, tmp_path / "to", placement=REPLACING).problems == []
     assert snapshot(top) == snapshot(source)
 
 

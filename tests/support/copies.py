@@ -12,7 +12,18 @@ from pathlib import Path
 from archives.entry import Entry
 from archives.index import IndexWriter
 from archives.manifest import FilePart
-from model import Backup, Compression, FileSource, Member, StorageDefinition, StorageType, Target
+from model import (
+    INTO_NEW_FOLDER,
+    Backup,
+    Compression,
+    FileSource,
+    Member,
+    Overwrite,
+    Placement,
+    StorageDefinition,
+    StorageType,
+    Target,
+)
 from operations.backup import Attempt, back_up
 from operations.copies import StoredCopy, list_copies
 from operations.restore import RestoreReport, restore_files
@@ -21,6 +32,7 @@ from progress import Progress
 from storages.workplace import Workplace
 
 STARTED = datetime(2026, 11, 20, 3, 0, 0, tzinfo=UTC)
+REPLACING = Placement(Overwrite.ALWAYS)
 
 
 def make_copy(
@@ -57,8 +69,8 @@ def path_of(storage: Path, key: str) -> Path:
     return storage / key
 
 
-def restore_copy(copy: StoredCopy, to: Path, *paths: bytes, overwrite: bool = False) -> RestoreReport:
-    return restore_files(copy, to, paths, overwrite=overwrite, on_progress=_ignore_progress)
+def restore_copy(copy: StoredCopy, to: Path, *paths: bytes, placement: Placement = INTO_NEW_FOLDER) -> RestoreReport:
+    return restore_files(copy, to, paths, placement, on_progress=_ignore_progress)
 
 
 def verify(copy: StoredCopy) -> VerifyReport:
