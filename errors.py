@@ -119,7 +119,14 @@ class ForgedManifestError(DamagedArchiveError):
 
 
 class EncryptionKeyError(ArchiveError):
-    """What should be a key for encryption is none, or none of the keys at hand opens what is encrypted."""
+    """What should be a key for encryption is none, or none of the keys at hand opens what is encrypted.
+
+    ``needs_passphrase`` says that a passphrase for the key itself would help.
+    """
+
+    def __init__(self, message: str, *, needs_passphrase: bool = False) -> None:
+        super().__init__(message)
+        self.needs_passphrase = needs_passphrase
 
 
 class HostileArchiveError(ArchiveError):

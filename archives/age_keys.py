@@ -170,7 +170,9 @@ def _ssh_identity(data: bytes, name: str, passphrase: Secret | None) -> Identity
             return SshRsaIdentity(private_key)
     except TypeError:
         if passphrase is None:
-            raise EncryptionKeyError(f"The SSH key {name} has a passphrase, and none was given.") from None
+            raise EncryptionKeyError(
+                f"The SSH key {name} has a passphrase, and none was given.", needs_passphrase=True
+            ) from None
         return _ssh_identity(data, name, None)
     except (ValueError, UnsupportedAlgorithm) as error:
         reason = "its passphrase is another one, or it is damaged" if passphrase is not None else str(error)

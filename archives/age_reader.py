@@ -35,7 +35,11 @@ class AgeReader:
     EncryptionKeyError where no identity opens it, DamagedArchiveError, and what ``read_range`` raises.
     """
 
-    def __init__(self, read_range: ReadRange, size: int, identities: Sequence[Identity]) -> None:
+    def __init__(
+        self, read_range: ReadRange, size: int, identities: Sequence[Identity], *, checks_end: bool = True
+    ) -> None:
+        """Without ``checks_end`` the last chunk is read when it is asked for: for whoever knows from elsewhere what the
+        content must be, so that damage at the end takes nothing else with it."""
         self._read_range = read_range
         header, data = self._read_header(size)
         self._start = header.size + NONCE_SIZE
@@ -43,7 +47,7 @@ class AgeReader:
         self.size = content_size(self._payload_size)
         self._opener = PayloadOpener(unwrapped(header, identities), data[header.size : self._start])
         self._chunk_count = -(-self._payload_size // SEALED_CHUNK_SIZE)
-        self._last = b"".join(self._opened(self._chunk_count - 1, self._chunk_count))
+        self._last = self._read_last() if checks_end else None
 
     def read(self, offset: int, length: int) -> Iterator[bytes]:
         """The content at ``offset``, at most ``length`` bytes of it. Raises as making a reader does."""
@@ -63,7 +67,10 @@ class AgeReader:
         if first < last:
             yield from self._opened(first, min(behind, last))
         if behind > last:
-            yield self._last
+            yield self._read_last() if self._last is None else self._last
+
+    def _read_last(self) -> bytes:
+        return b"".join(self._opened(self._chunk_count - 1, self._chunk_count))
 
     def _opened(self, first: int, behind: int) -> Iterator[bytes]:
         offset = first * SEALED_CHUNK_SIZE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from command_line import complain
 from commands.places import Lookup
-from errors import UsageError
+from errors import HoldfastError, UsageError
 
 if TYPE_CHECKING:
     from model import Backup, Configuration, Target
@@ -88,10 +88,14 @@ def choose(arguments: argparse.Namespace, at: str | None = None) -> Choice:
 
 
 def choose_to_read(arguments: argparse.Namespace) -> Choice:
-    """The same with ``--at``; a newer copy that cannot be read is said, where it could have been meant."""
+    """The same with ``--at``; a newer copy that cannot be read is said, where it could have been meant.
+
+    One that nobody vouches for is refused, or said too.
+    """
     from utils import format_timestamp
 
     choice = choose(arguments, arguments.at)
+    _require_trusted(choice.copy, is_wanted=arguments.untrusted)
     for error in choice.listing.errors:
         complain(error)
     limit = format_timestamp(choice.at) if choice.at is not None else "9"
@@ -99,6 +103,16 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
         if newer.manifest is None and choice.copy.keys.timestamp < newer.keys.timestamp <= limit:
             complain(f"{newer} is newer and is left out: {newer.error}.")
     return choice
+
+
+def _require_trusted(copy: StoredCopy, *, is_wanted: bool) -> None:
+    """Where no key is trusted at all (the state folder was lost), nobody can tell, and the copy is used."""
+    remark = copy.origin.remark if copy.origin is not None else None
+    if remark is None:
+        return
+    if copy.keyring.trusted and not is_wanted:
+        raise HoldfastError(f"{copy} is not used: {remark}. If you know that it is yours, use it with --untrusted.")
+    complain(f"warning: {copy}: {remark}.")
 
 
 def require_target(backup: Owner, storage_name: str | None) -> None:
@@ -142,6 +156,9 @@ def copy_document(copy: StoredCopy) -> dict[str, object]:
         "key": copy.keys.archive,
         "status": manifest.status.value if manifest else None,
         "error": copy.error,
+        "encrypted": copy.is_encrypted,
+        "signature": copy.origin.trust.value if copy.origin else None,
+        "signed_by": copy.origin.public_key if copy.origin else None,
         "pin": _pin_document(copy.pin),
         "files": manifest.content.files if manifest else None,
         "content_size": manifest.content.size if manifest else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json, table
@@ -12,6 +12,7 @@ from commands.places import Lookup
 from errors import EXIT_FAILED, EXIT_GOOD
 
 if TYPE_CHECKING:
+    from archives.manifest import Manifest
     from model import Backup
     from operations.copies import StoredCopy
     from operations.discovery import StoredBackup
@@ -66,9 +67,7 @@ def _copy_row(copy: StoredCopy, *, is_orphaned: bool) -> tuple[str, ...]:
     if copy.manifest is None:
         return (name, "", "unreadable", "", "", "", f"{copy.target.storage.name}: {copy.error}")
     manifest = copy.manifest
-    words = [manifest.status.value]
-    words += ["pinned"] if copy.pin is not None else []
-    words += ["orphaned"] if is_orphaned else []
+    words = [*_words(copy, manifest), *(["orphaned"] if is_orphaned else [])]
     return (
         name,
         manifest.started.astimezone().strftime("%Y-%m-%d %H:%M"),
@@ -78,3 +77,16 @@ def _copy_row(copy: StoredCopy, *, is_orphaned: bool) -> tuple[str, ...]:
         format_size(manifest.archive.size),
         copy.target.storage.name,
     )
+
+
+def _words(copy: StoredCopy, manifest: Manifest) -> Iterator[str]:
+    """How it stands, in the third column."""
+    yield manifest.status.value
+    if copy.damage is not None:
+        yield "damaged"
+    if copy.is_encrypted:
+        yield "encrypted"
+    if copy.pin is not None:
+        yield "pinned"
+    if copy.origin is not None and copy.origin.remark is not None and copy.keyring.trusted:
+        yield "unsigned" if copy.origin.public_key is None else "unknown key"

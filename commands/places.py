@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import command_line
 from command_line import complain
+from commands.keys import keyring
 from errors import HoldfastError, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Lookup:
         self._discovery: Discovery | None = None
         self.is_of_place = arguments.place is not None
         self.configuration = command_line.load_readable(arguments) if self.is_of_place else command_line.load(arguments)
+        self.keyring = keyring(arguments, self.configuration)
 
     def all(self) -> Sequence[Backup | StoredBackup]:
         """Every backup there: those of the configuration, and then the orphaned ones; or those at the place."""
@@ -82,7 +84,7 @@ class Lookup:
         from operations.copies import list_all_copies
 
         storages = self._discovery.storages if self._discovery is not None else None
-        return list_all_copies(backups, self._arguments.storage, storages)
+        return list_all_copies(backups, self._arguments.storage, storages, self.keyring)
 
     def is_orphaned(self, backup_id: str) -> bool:
         """Whether it is in the configuration no more. Nothing is said of those at a place."""

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
-from commands.choice import Choice, add_copy_arguments, backup_named, choose_to_read, copy_document, listed
+from commands.choice import (
+    Choice,
+    add_copy_arguments,
+    backup_named,
+    choose_to_read,
+    copy_document,
+    listed,
+)
+from commands.keys import add_key_arguments
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageError
 from interruption import end_cleanly_on_signals
 
@@ -37,6 +45,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_copy_arguments(parser)
+    add_key_arguments(parser)
     parser.add_argument(
         "paths",
         nargs="*",

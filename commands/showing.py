@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from command_line import show, show_json, styled
 from commands.choice import add_copy_arguments, choose_to_read, copy_document
+from commands.keys import add_key_arguments
 from errors import EXIT_GOOD
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_copy_arguments(parser)
+    add_key_arguments(parser)
     parser.add_argument(
         "paths",
         nargs="*",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json, styled
 from commands.choice import add_copy_arguments, choose, copy_document, listed
+from commands.keys import add_key_arguments
 from errors import EXIT_FAILED, EXIT_GOOD
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ EXAMPLES = (("restore.py verify shop/uploads", "the newest good copy, on each of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_copy_arguments(parser)
+    add_key_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,5 +53,13 @@ def _verified(copy: StoredCopy, arguments: argparse.Namespace) -> dict[str, obje
             f"{copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, "
             f"{format_size(report.size)} checked"
         )
-    document = {"members": report.members, "size": report.size, "problems": report.problems}
+    if not arguments.json:
+        for remark in report.remarks:
+            complain(remark)
+    document = {
+        "members": report.members,
+        "size": report.size,
+        "problems": report.problems,
+        "remarks": report.remarks,
+    }
     return {"copy": copy_document(copy), **document}

@@ -1,4 +1,4 @@
-"""The sentence of a run: source → archive → targets, then the index, and the manifest last.
+"""The sentence of a run: source → archive → encryption → targets, then the index, and the manifest last.
 
 The order is the promise: nothing is called good before everything that it rests on is known to be good.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 from archives.entry import Entry
 from archives.index import IndexWriter
 from archives.manifest import FilePart, Manifest, NoteList, Totals
+from archives.seal import Seal
+from archives.signature import signing_key
 from archives.zip_writer import ZipWriter
 from errors import SourceError
 from model import Archive, Backup, Copy, Note, RunStatus
@@ -74,23 +76,32 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observe
     """
     contents = _Contents(on_note)
     backup, spool = attempt.backup, attempt.state_directory / "spool"
+    seal = Seal(backup.encryption)
+    key = signing_key(attempt.state_directory)
     with open_source(backup, contents.note, attempt.own_folders, spool) as source:
-        copies = open_targets(backup, attempt.started, attempt.workplace)
+        copies = open_targets(backup, attempt.started, attempt.workplace, is_encrypted=seal.is_encrypting)
         on_all(copies, lambda copy: copy.clean_up(attempt.unfinished_runs), attempt.workplace)
         require_one(copies)
         expected_size = source.preflight()
         if expected_size is not None:
             observer.expect(expected_size)
-        spooled = SpooledCopy.of_run(attempt.state_directory, backup.id, attempt.started, attempt.expected_size)
+        spooled = SpooledCopy.of_run(
+            attempt.state_directory,
+            backup.id,
+            attempt.started,
+            attempt.expected_size,
+            is_encrypted=seal.is_encrypting,
+        )
         with Distribution(copies, spooled, attempt.workplace, observer.upload) as distribution:
             with closing(IndexWriter(spool)) as index:
                 with Standstill(backup, attempt.state_directory) as standstill:
                     packed = standstill.around(_packed(attempt, source, contents, index, observer))
-                    archive = distribution.send(packed, lambda keys: keys.archive)
-                index_part = distribution.send(index.chunks(), lambda keys: keys.index)
+                    archive = distribution.send(seal.stream(packed), lambda keys: keys.archive)
+                index_part = distribution.send(seal.stream(index.chunks()), lambda keys: keys.index)
             manifest = _manifest(
                 attempt, contents, _part(copies[0].keys.archive, archive), _part(copies[0].keys.index, index_part)
             )
+            manifest = seal.manifest(manifest).signed(key.sign)
             distribution.finish(manifest, how_to_restore(backup))
     return _outcome(manifest, copies, standstill.problems)
 

@@ -50,7 +50,7 @@ class Contents:
 
 def zip_directory(copy: StoredCopy) -> ZipReader:
     """The archive as a plain ZIP. Raises ObjectNotFoundError where it is not there."""
-    return ZipReader(copy.read, copy.storage.stat(copy.keys.archive).size)
+    return ZipReader(copy.read, copy.content_size())
 
 
 def zip_entries(reader: ZipReader) -> Iterator[Entry]:

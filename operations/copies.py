@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from archives.age_keys import Identity
+from archives.age_stream import decrypted
 from archives.manifest import Manifest
+from archives.signature import Origin
 from errors import DamagedArchiveError, HoldfastError, UsageError
 from model import Encryption, RunStatus, StoredObject, Target
-from operations.layout import CopyKeys, copy_of_manifest, folder_key
+from operations.archive_content import ArchiveContent
+from operations.keyring import Keyring
+from operations.layout import CopyKeys, copy_of_manifest, folder_key, is_encrypted_name
 from operations.parallel import map_in_threads
 from operations.pins import Pin, read_pin
 from storages.factory import OpenStorages
@@ -42,9 +47,10 @@ class Owner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """One copy on one target. ``manifest`` is None, and ``error`` says why, where it cannot be read.
+    """One copy on one target. ``manifest`` is None, and ``error`` says why, where it cannot be read or is forged.
 
     ``damage`` says what of it is missing, or has another size than its manifest has: so much the listing tells.
+    ``origin`` is who wrote the manifest; ``keyring`` is what was at hand to find that out, and to open the archive.
     """
 
     backup_id: str
@@ -55,10 +61,37 @@ class StoredCopy:
     error: str | None = None
     damage: str | None = None
     pin: Pin | None = None
+    origin: Origin | None = None
+    keyring: Keyring = field(default=Keyring(), repr=False, compare=False)
+    _content: ArchiveContent = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        identities = self.identities if self.is_encrypted else None
+        object.__setattr__(self, "_content", ArchiveContent(self.storage, self.keys.archive, identities))
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self.keys.is_encrypted
 
     def read(self, offset: int, length: int) -> Iterator[bytes]:
-        """Bytes of the archive. Raises StorageError."""
-        return self.storage.get(self.keys.archive, offset, length)
+        """Bytes of the ZIP file. Raises StorageError; of an encrypted one, EncryptionKeyError and DamagedArchiveError
+        too."""
+        return self._content.read(offset, length)
+
+    def content_size(self) -> int:
+        """That of the ZIP file in bytes. Raises as :meth:`read` does."""
+        return self._content.size()
+
+    def identities(self) -> list[Identity]:
+        """What may open it. Raises EncryptionKeyError where nothing is at hand."""
+        return self.keyring.identities(str(self), self.manifest.opened_by if self.manifest is not None else ())
+
+    def unlocked(self) -> StoredCopy:
+        """The same, with all that its manifest says. Raises EncryptionKeyError and DamagedArchiveError."""
+        if self.manifest is None or not self.manifest.is_locked:
+            return self
+        identities = self.identities()
+        return replace(self, manifest=self.manifest.unsealed(lambda sealed: b"".join(decrypted([sealed], identities))))
 
     def __str__(self) -> str:
         return f"{self.backup_id}@{self.keys.timestamp} on {self.target.storage.name}"
@@ -72,16 +105,22 @@ class Listing:
     errors: tuple[str, ...]
 
 
-def list_copies(backup: Owner, storage_name: str | None = None, storages: OpenStorages | None = None) -> Listing:
+def list_copies(
+    backup: Owner,
+    storage_name: str | None = None,
+    storages: OpenStorages | None = None,
+    keyring: Keyring | None = None,
+) -> Listing:
     """Every copy on every target of the backup, or on those of one storage. A target that fails is said, not raised."""
     storages = storages or OpenStorages()
+    keyring = (keyring or Keyring()).for_backup(backup.encryption)
     copies: list[StoredCopy] = []
     errors = []
     for target in backup.targets:
         if storage_name is not None and target.storage.name != storage_name:
             continue
         try:
-            copies += copies_on(target, backup.id, storages.open(target.storage))
+            copies += copies_on(target, backup.id, storages.open(target.storage), keyring)
         except HoldfastError as error:
             errors.append(f"{target}: {error}")
     copies.sort(key=lambda copy: copy.keys.timestamp, reverse=True)
@@ -89,11 +128,14 @@ def list_copies(backup: Owner, storage_name: str | None = None, storages: OpenSt
 
 
 def list_all_copies(
-    backups: Iterable[Owner], storage_name: str | None = None, storages: OpenStorages | None = None
+    backups: Iterable[Owner],
+    storage_name: str | None = None,
+    storages: OpenStorages | None = None,
+    keyring: Keyring | None = None,
 ) -> list[Listing]:
     """The same for several backups. Each storage is opened once for all of them."""
     storages = storages or OpenStorages()
-    return [list_copies(backup, storage_name, storages) for backup in backups]
+    return [list_copies(backup, storage_name, storages, keyring) for backup in backups]
 
 
 def choose_copy(listing: Listing, backup_id: str, wanted: str) -> StoredCopy:
@@ -165,7 +207,8 @@ def copies_to_verify(listing: Listing, chosen: StoredCopy) -> list[StoredCopy]:
 
 
 def read_entries(copy: StoredCopy) -> Iterator[Entry]:
-    """The members of a copy, from its index. Raises DamagedArchiveError where that is not what was stored.
+    """The members of a copy, from its index. Raises DamagedArchiveError where that is not what was stored, and
+    EncryptionKeyError where nothing at hand opens it.
 
     The iteration raises HostileArchiveError where the index says what no run writes.
     """
@@ -181,7 +224,13 @@ def entries_of(index: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def index_chunks(copy: StoredCopy) -> list[bytes]:
-    """The index of a copy, still packed. Raises DamagedArchiveError where it is not what was stored."""
+    """The index of a copy, still packed. Raises as :func:`read_entries` does."""
+    chunks = stored_index(copy)
+    return list(decrypted(chunks, copy.identities())) if copy.is_encrypted else chunks
+
+
+def stored_index(copy: StoredCopy) -> list[bytes]:
+    """The index as it lies there. Raises DamagedArchiveError where that is not what was stored, and StorageError."""
     if copy.manifest is None:
         raise DamagedArchiveError(f"{copy}: {copy.error}.")
     # One byte more than it should have, so that an index that has grown is found, and never held as a whole.
@@ -194,18 +243,23 @@ def index_chunks(copy: StoredCopy) -> list[bytes]:
     return chunks
 
 
-def copies_on(target: Target, backup_id: str, storage: Storage) -> list[StoredCopy]:
+def copies_on(target: Target, backup_id: str, storage: Storage, keyring: Keyring | None = None) -> list[StoredCopy]:
     """The copies of a backup on one target, oldest first. Raises StorageError where they cannot be listed."""
     present = {stored.key: stored for stored in storage.list(folder_key(target.path, backup_id))}
+    ring = keyring or Keyring()
 
     def copy_of(keys: CopyKeys) -> StoredCopy:
         pin = read_pin(storage, keys) if keys.pin in present else None
         try:
-            manifest = _read_manifest(storage, keys, backup_id)
+            manifest, origin = _read_manifest(storage, keys, backup_id, ring)
         except HoldfastError as problem:
-            return StoredCopy(backup_id, target, storage, keys, None, error=str(problem), pin=pin)
+            keys = replace(keys, is_encrypted=replace(keys, is_encrypted=True).archive in present)
+            return StoredCopy(backup_id, target, storage, keys, None, error=str(problem), pin=pin, keyring=ring)
+        keys = replace(keys, is_encrypted=is_encrypted_name(manifest.archive.name))
         damage = _damage(manifest, keys, present)
-        return StoredCopy(backup_id, target, storage, keys, manifest, damage=damage, pin=pin)
+        return StoredCopy(
+            backup_id, target, storage, keys, manifest, damage=damage, pin=pin, origin=origin, keyring=ring
+        )
 
     listed = [copy_of_manifest(key, target.path, backup_id) for key in present]
     return list(map_in_threads(copy_of, [keys for keys in listed if keys is not None], _MANIFESTS_AT_ONCE))
@@ -221,12 +275,15 @@ def _damage(manifest: Manifest, keys: CopyKeys, present: Mapping[str, StoredObje
     return None
 
 
-def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str) -> Manifest:
-    manifest = Manifest.decode(b"".join(storage.get(keys.manifest, 0, _LARGEST_MANIFEST)))
+def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str, keyring: Keyring) -> tuple[Manifest, Origin]:
+    data = b"".join(storage.get(keys.manifest, 0, _LARGEST_MANIFEST))
+    manifest = Manifest.decode(data)
+    origin = keyring.origin(data)
+    keys = replace(keys, is_encrypted=manifest.private is not None)
     names = {"archive": (manifest.archive.name, keys.archive), "index": (manifest.index.name, keys.index)}
     for part, (name, key) in names.items():
         if not key.endswith("/" + name):
             raise DamagedArchiveError(f"the manifest {keys.manifest} names another {part}: {name!r}")
     if manifest.backup_id != backup_id:
         raise DamagedArchiveError(f"the manifest {keys.manifest} belongs to another backup: {manifest.backup_id}")
-    return manifest
+    return manifest, origin

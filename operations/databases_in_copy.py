@@ -34,7 +34,7 @@ class DatabasesInCopy:
     """
 
     def __init__(self, copy: StoredCopy) -> None:
-        self.copy = copy
+        self.copy = copy.unlocked()
         self._reader = MemberReader(copy, DESCRIPTION_PATH)
         description = self._description()
         try:

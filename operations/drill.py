@@ -12,6 +12,7 @@ from archives.manifest import Manifest
 from errors import (
     ArchiveError,
     DamagedArchiveError,
+    EncryptionKeyError,
     HoldfastError,
     ObjectNotFoundError,
     StorageError,
@@ -48,6 +49,8 @@ def drill_copy(
     storage = _WatchedStorage(copy.storage)
     try:
         _drill(replace(copy, storage=storage), base, on_progress, assertions, report)
+    except EncryptionKeyError as error:
+        report.obstacle = str(error)
     except (ArchiveError, UsageError) as error:
         report.problems.append(str(error))
     except StorageError as error:
@@ -88,6 +91,7 @@ def why_stale(backup: Backup, manifest: Manifest, now: datetime, zone: tzinfo | 
 def _drill(
     copy: StoredCopy, base: Path, on_progress: OnProgress, assertions: Sequence[Assertion], report: DrillReport
 ) -> None:
+    copy = copy.unlocked()
     manifest = copy.manifest
     if manifest is None:
         _raise_why_unreadable(copy)

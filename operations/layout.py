@@ -2,8 +2,8 @@
 
 ::
 
-    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.zip
-    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.index.zst
+    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.zip[.age]
+    <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.index.zst[.age]
     <PATH>/<project>/<backup>/<project>-<backup>-20261120T030000Z.manifest.json
     <PATH>/<project>/<backup>/HOW-TO-RESTORE.txt
 
@@ -22,6 +22,7 @@ HOW_TO_RESTORE = "HOW-TO-RESTORE.txt"
 
 _ARCHIVE = ".zip"
 _INDEX = ".index.zst"
+_ENCRYPTED = ".age"
 _MANIFEST = ".manifest.json"
 _PIN = ".pin.json"
 _REMOVAL = ".removal.json"
@@ -34,14 +35,24 @@ class CopyKeys:
     """The keys of one copy; ``stem`` is what they have in common."""
 
     stem: str
+    is_encrypted: bool = False
 
     @property
     def archive(self) -> str:
-        return self.stem + _ARCHIVE
+        return self.stem + _ARCHIVE + self._ending
 
     @property
     def index(self) -> str:
-        return self.stem + _INDEX
+        return self.stem + _INDEX + self._ending
+
+    @property
+    def all_content(self) -> tuple[str, ...]:
+        """Where archive and index may lie, for whoever does not know whether they are encrypted."""
+        return tuple(self.stem + part + ending for part in (_ARCHIVE, _INDEX) for ending in ("", _ENCRYPTED))
+
+    @property
+    def _ending(self) -> str:
+        return _ENCRYPTED if self.is_encrypted else ""
 
     @property
     def manifest(self) -> str:
@@ -67,10 +78,15 @@ def folder_key(target_path: str, backup_id: str) -> str:
     return f"{target_path}/{backup_id}/".lstrip("/")
 
 
-def copy_keys(target_path: str, backup_id: str, started: datetime) -> CopyKeys:
+def copy_keys(target_path: str, backup_id: str, started: datetime, *, is_encrypted: bool = False) -> CopyKeys:
     """The keys of the copy of the run that began at ``started``."""
     stem = f"{backup_id.replace('/', '-')}-{format_timestamp(started)}"
-    return CopyKeys(folder_key(target_path, backup_id) + stem)
+    return CopyKeys(folder_key(target_path, backup_id) + stem, is_encrypted)
+
+
+def is_encrypted_name(archive_name: str) -> bool:
+    """Whether the archive of this name is an age file."""
+    return archive_name.endswith(_ENCRYPTED)
 
 
 def copy_of_manifest(key: str, target_path: str, backup_id: str) -> CopyKeys | None:

@@ -37,8 +37,8 @@ def unpacked_pieces(read: ReadRange, segment: Segment) -> list[tuple[Piece, Iter
         data = _fetched(read, segment.offset, segment.length)
     except ObjectNotFoundError:
         raise
-    except StorageError:
-        # One bad sector must not take all that lies around it.
+    except (StorageError, DamagedArchiveError):
+        # One bad sector must not take all that lies around it, nor one damaged chunk of an encrypted archive.
         return [(piece, _unpacked_alone(read, piece)) for piece in segment.pieces]
     return [(piece, unpack_piece(piece, segment.offset, data)) for piece in segment.pieces]
 

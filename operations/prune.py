@@ -17,7 +17,7 @@ from model import Keep, Target
 from operations.copies import StoredCopy, copies_on
 from operations.layout import folder_key
 from operations.pins import read_pin
-from operations.removal import finish_removals, put_note, remove_content
+from operations.removal import finish_removals, put_note
 from operations.retention import Candidate, Decision, decide
 from storages.storage import Storage
 from utils import format_timestamp, parse_timestamp
@@ -111,7 +111,6 @@ def _remove(judged: JudgedCopy, now: datetime) -> bool:
     if read_pin(storage, keys) is not None:
         storage.delete(keys.removal)
         return False
-    storage.delete(keys.manifest)
-    remove_content(storage, keys)
-    storage.delete(keys.removal)
+    for key in (keys.manifest, keys.archive, keys.index, keys.removal):
+        storage.delete(key)
     return True

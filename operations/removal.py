@@ -39,10 +39,10 @@ def put_note(storage: Storage, keys: CopyKeys, now: datetime, reasons: Sequence[
         storage.put(keys.removal, [(json.dumps(document, indent=2) + "\n").encode()])
 
 
-def remove_content(storage: Storage, keys: CopyKeys) -> None:
-    """Remove the archive and the index of a copy that has no manifest any more. Raises StorageError."""
-    storage.delete(keys.archive)
-    storage.delete(keys.index)
+def remove_content(storage: Storage, keys: CopyKeys, present: Iterable[str]) -> None:
+    """Remove what is there of archive and index of a copy that has no manifest any more. Raises StorageError."""
+    for key in set(present).intersection(keys.all_content):
+        storage.delete(key)
 
 
 def finish_removals(backup_id: str, target: Target, storage: Storage, present: Iterable[str]) -> list[str]:
@@ -56,7 +56,7 @@ def finish_removals(backup_id: str, target: Target, storage: Storage, present: I
         try:
             is_awaited = False
             if keys.manifest not in keys_there:
-                remove_content(storage, keys)
+                remove_content(storage, keys, keys_there)
                 is_awaited = _is_to_be_made_again(storage, keys)
             if not is_awaited:
                 storage.delete(keys.removal)

@@ -12,6 +12,7 @@ from errors import HoldfastError, InterruptedRun, StorageError
 from model import Archive, Backup, Run, RunStatus
 from operations.distribution import upload_from_spool
 from operations.how_to_restore import how_to_restore
+from operations.layout import is_encrypted_name
 from operations.spooled_copy import SpooledCopy, waiting_copies
 from operations.targets import OnUpload, TargetCopy, open_targets
 from storages.workplace import Workplace
@@ -54,7 +55,9 @@ def resume_uploads(
 def _upload(
     backup: Backup, spooled: SpooledCopy, manifest: Manifest, workplace: Workplace, on_upload: OnUpload
 ) -> list[TargetCopy]:
-    copies = open_targets(backup, manifest.started, workplace)
+    # As it was packed then, whatever the configuration says by now.
+    is_encrypted = is_encrypted_name(manifest.archive.name)
+    copies = open_targets(backup, manifest.started, workplace, is_encrypted=is_encrypted)
     unfinished = []
     for copy in copies:
         try:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from archives.manifest import FilePart, Manifest
 from errors import DamagedArchiveError, StorageError
 from model import StoredObject
-from operations.layout import CopyKeys, copy_keys, copy_of_manifest
+from operations.layout import CopyKeys, copy_keys, copy_of_manifest, is_encrypted_name
 from storages.spool import SpooledFile, spool
 from utils import utc_now
 
@@ -32,9 +33,12 @@ class SpooledCopy:
         self._checksums: dict[str, int] = {}
 
     @classmethod
-    def of_run(cls, state_directory: Path, backup_id: str, started: datetime, expected_size: int) -> SpooledCopy:
+    def of_run(
+        cls, state_directory: Path, backup_id: str, started: datetime, expected_size: int, *, is_encrypted: bool
+    ) -> SpooledCopy:
         """That of a run which begins now. ``expected_size`` (bytes) is checked against the free space."""
-        return cls(state_directory, copy_keys("", backup_id, started), expected_size)
+        keys = copy_keys("", backup_id, started, is_encrypted=is_encrypted)
+        return cls(state_directory, keys, expected_size)
 
     def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
         """Keep one of the files. Raises StorageError; what ``chunks`` raises passes."""
@@ -95,7 +99,8 @@ def waiting_copies(state_directory: Path, backup_id: str) -> Iterator[SpooledCop
         keys = copy_of_manifest(f"{backup_id}/{path.name}", "", backup_id)
         manifest = _read_manifest(path) if keys is not None else None
         if keys is not None and manifest is not None:
-            copy = SpooledCopy(state_directory, keys)
+            is_encrypted = is_encrypted_name(manifest.archive.name)
+            copy = SpooledCopy(state_directory, replace(keys, is_encrypted=is_encrypted))
             copy.manifest = manifest
             whole.append(copy)
     kept = {key for copy in whole for key in (copy.keys.archive, copy.keys.index, copy.keys.manifest)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 
@@ -26,10 +26,18 @@ class TargetCopy:
     ``is_kept_waiting`` is set by whoever leaves a copy in the spool, so that its upload goes on later.
     """
 
-    def __init__(self, target: Target, backup_id: str, started: datetime, *, is_awaited: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        backup_id: str,
+        started: datetime,
+        *,
+        is_encrypted: bool = False,
+        is_awaited: bool = False,
+    ) -> None:
         """``is_awaited`` says that containers stand still until the whole archive has been taken."""
         self.target = target
-        self.keys = copy_keys(target.path, backup_id, started)
+        self.keys = copy_keys(target.path, backup_id, started, is_encrypted=is_encrypted)
         self.error: HoldfastError | None = None
         self.is_kept_waiting = False
         self._folder = folder_key(target.path, backup_id)
@@ -55,8 +63,7 @@ class TargetCopy:
         present = tidy_up(self._backup_id, self.target, self.storage)
         for started in unfinished_runs:
             keys = copy_keys(self.target.path, self._backup_id, started)
-            if present.intersection((keys.archive, keys.index)):
-                self._discard(keys)
+            self._discard(keys, present.intersection(keys.all_content))
 
     @property
     def storage(self) -> Storage:
@@ -110,7 +117,7 @@ class TargetCopy:
         """Remove what lies there of a copy that will never be whole. What cannot be removed now is found later."""
         if not self._finished and not self.is_kept_waiting and self._storage is not None:
             with suppress(HoldfastError):
-                self._discard(self.keys)
+                self._discard(self.keys, (self.keys.archive, self.keys.index))
 
     def outcome(self, status: RunStatus, size: int) -> Copy:
         """How this copy ended, given the status that a finished one has."""
@@ -127,12 +134,14 @@ class TargetCopy:
             if self.storage.stat(key).size != content.size:
                 raise
 
-    def _discard(self, keys: CopyKeys) -> None:
+    def _discard(self, keys: CopyKeys, content: Collection[str]) -> None:
+        if not content:
+            return
         try:
             self.storage.stat(keys.manifest)
         except ObjectNotFoundError:
-            self.storage.delete(keys.archive)
-            self.storage.delete(keys.index)
+            for key in content:
+                self.storage.delete(key)
 
 
 class _WatchedContent(KnownContent):
@@ -173,10 +182,13 @@ def tidy_up(backup_id: str, target: Target, storage: Storage) -> set[str]:
     return present
 
 
-def open_targets(backup: Backup, started: datetime, workplace: Workplace) -> list[TargetCopy]:
+def open_targets(backup: Backup, started: datetime, workplace: Workplace, *, is_encrypted: bool) -> list[TargetCopy]:
     """A copy in the making for each target of the backup, with its storage open."""
     is_awaited = backup.stopped_containers is not None
-    copies = [TargetCopy(target, backup.id, started, is_awaited=is_awaited) for target in backup.targets]
+    copies = [
+        TargetCopy(target, backup.id, started, is_encrypted=is_encrypted, is_awaited=is_awaited)
+        for target in backup.targets
+    ]
     run_bandwidth = bandwidth_of(backup.bandwidth)
     for copy in copies:
         copy.open(workplace, run_bandwidth)

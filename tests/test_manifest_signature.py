@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import random
 import stat
@@ -31,6 +30,7 @@ from archives.signature import (
 from errors import ArchiveError, DamagedArchiveError, EncryptionKeyError, ForgedManifestError
 from model import Note, NoteKind, RunStatus
 from tests.support.age_keys import NOW
+from tests.support.forged_manifests import with_its_checksum
 from tests.support.product_code import ROOT
 from tests.support.skips import requires_program
 
@@ -68,11 +68,6 @@ def encrypt(data: bytes) -> bytes:
 
 def decrypt(data: bytes) -> bytes:
     return b"".join(decrypted([data], IDENTITIES))
-
-
-def with_its_checksum(lines: bytes) -> bytes:
-    """What a forger writes below what he has changed."""
-    return lines + b'  "sha256_of_lines_above": "%s"\n}\n' % hashlib.sha256(lines).hexdigest().encode()
 
 
 # --- what an outsider sees ---

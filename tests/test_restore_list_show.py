@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +15,8 @@ from errors import HoldfastError, UsageError
 from model import RunStatus
 from operations.contents import list_contents
 from operations.copies import StoredCopy, choose_copy, choose_copy_at, list_copies
-from storages.local import LocalStorage
-from tests.support.copies import backup_of, make_copy
+from tests.support.copies import backup_of, make_copy, write_manifest
+from tests.support.counting_storage import CountingStorage
 from tests.support.holdfast import BACKUP_ID, Holdfast
 
 
@@ -105,17 +104,6 @@ def test_show_says_what_is_in_a_copy(has_index: bool, installation: Holdfast, so
     assert ("(the same file as " in installation.run("restore.py", "show", BACKUP_ID).stdout) is has_index
 
 
-class _CountingStorage(LocalStorage):
-    """Counts the bytes of the archive that are read."""
-
-    count = 0
-
-    def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        for chunk in super().get(key, offset, length):
-            self.count += len(chunk) if key.endswith(".zip") else 0
-            yield chunk
-
-
 @pytest.mark.parametrize("has_index", [True, False], ids=["index", "zip"])
 def test_showing_reads_next_to_nothing_of_the_archive(has_index: bool, source: Path, tmp_path: Path) -> None:
     (source / "large").write_bytes(os.urandom(20_000_000))
@@ -124,9 +112,9 @@ def test_showing_reads_next_to_nothing_of_the_archive(has_index: bool, source: P
     copy = make_copy(tmp_path / "storage", source)
     if not has_index:
         (tmp_path / "storage" / copy.keys.index).unlink()
-    storage = _CountingStorage("LOCAL", tmp_path / "storage")
+    storage = CountingStorage(tmp_path / "storage")
     assert len(list(list_contents(replace(copy, storage=storage), []))) == 306
-    assert storage.count < (1 if has_index else 150_000)
+    assert storage.bytes_read[copy.keys.archive] < (1 if has_index else 150_000)
 
 
 # --- which copy is meant ---
@@ -141,7 +129,7 @@ def copies_with(storage: Path, source: Path, **statuses: RunStatus) -> None:
             make_copy(storage, source, started=started)
             copy = list_copies(backup_of(storage, source)).copies[0]
             assert copy.manifest is not None
-            (storage / copy.keys.manifest).write_bytes(replace(copy.manifest, status=statuses[name]).encode())
+            write_manifest(copy, storage, replace(copy.manifest, status=statuses[name]))
 
 
 def chosen(storage: Path, source: Path, wanted: str) -> StoredCopy:

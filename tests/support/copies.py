@@ -11,7 +11,8 @@ from pathlib import Path
 
 from archives.entry import Entry
 from archives.index import IndexWriter
-from archives.manifest import FilePart
+from archives.manifest import FilePart, Manifest
+from archives.signature import signing_key
 from model import (
     INTO_NEW_FOLDER,
     Backup,
@@ -40,12 +41,16 @@ def make_copy(
 ) -> StoredCopy:
     """Back these paths up as ``shop/files`` into a LOCAL storage at ``storage``; the copy that lies there."""
     backup = backup_of(storage, *paths, compression=compression)
-    state = storage.parent / "state"
+    back_up_as(backup, storage.parent / "state", started)
+    return find_copy(backup)
+
+
+def back_up_as(backup: Backup, state: Path, started: datetime = STARTED) -> None:
+    """Run a backup with this state folder. It ends well."""
     (state / "spool").mkdir(parents=True, exist_ok=True)
     attempt = Attempt(backup, "run", started, (), state, Workplace(state), own_folders=())
     outcome = back_up(attempt, lambda _: None, Progress(backup.id, None, quiet=True))
     assert outcome.notes.counts == {}
-    return find_copy(backup)
 
 
 def backup_of(storage: Path, *paths: Path, compression: Compression | None = None) -> Backup:
@@ -90,9 +95,14 @@ def with_index_bytes(copy: StoredCopy, storage: Path, data: bytes) -> StoredCopy
     path_of(storage, copy.keys.index).write_bytes(data)
     assert copy.manifest is not None
     part = FilePart(copy.manifest.index.name, len(data), hashlib.sha256(data).hexdigest())
-    manifest = replace(copy.manifest, index=part)
-    path_of(storage, copy.keys.manifest).write_bytes(manifest.encode())
-    return replace(copy, manifest=manifest)
+    return write_manifest(copy, storage, replace(copy.manifest, index=part))
+
+
+def write_manifest(copy: StoredCopy, storage: Path, manifest: Manifest) -> StoredCopy:
+    """The same copy with this manifest, signed by who has the key of the state folder beside the storage."""
+    signed = manifest.signed(signing_key(storage.parent / "state").sign)
+    path_of(storage, copy.keys.manifest).write_bytes(signed.encode())
+    return replace(copy, manifest=signed)
 
 
 def change_lines(index: bytes, change: Callable[[list[dict[str, object]]], None]) -> bytes:
