@@ -39,9 +39,12 @@ def put_note(storage: Storage, keys: CopyKeys, now: datetime, reasons: Sequence[
         storage.put(keys.removal, [(json.dumps(document, indent=2) + "\n").encode()])
 
 
-def remove_content(storage: Storage, keys: CopyKeys, present: Iterable[str]) -> None:
-    """Remove what is there of archive and index of a copy that has no manifest any more. Raises StorageError."""
-    for key in set(present).intersection(keys.all_content):
+def remove_content(storage: Storage, keys: CopyKeys, present: Iterable[str] | None = None) -> None:
+    """Remove archive and index of a copy that has no manifest any more. Raises StorageError.
+
+    ``present`` are the keys that are there, where somebody has listed them.
+    """
+    for key in keys.all_content if present is None else set(present).intersection(keys.all_content):
         storage.delete(key)
 
 
