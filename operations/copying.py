@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archives.manifest import Manifest
-from errors import DamagedArchiveError, HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
+from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError, StorageError
 from model import Backup, Target
 from operations.copies import StoredCopy, copies_on
 from operations.how_to_restore import how_to_restore
-from operations.layout import HOW_TO_RESTORE, CopyKeys, folder_key, object_name
+from operations.layout import CopyKeys, folder_key, object_name
 from operations.removal import put_note, remove_content
 from operations.stored_content import StoredContent
-from operations.targets import bandwidth_of, open_for_writing, tidy_up
+from operations.targets import bandwidth_of, open_for_writing, put_how_to_restore, tidy_up
 from storages.workplace import Workplace
 from utils import utc_now
 
@@ -85,9 +85,8 @@ class Destination:
             remove_content(self._storage, keys)
             self._storage.put(keys.archive, archive)
             self._storage.put(keys.index, index)
-            with suppress(ObjectExistsError):
-                text = how_to_restore(self._backup)
-                self._storage.put(folder_key(self.target.path, self._backup.id) + HOW_TO_RESTORE, [text])
+            folder = folder_key(self.target.path, self._backup.id)
+            put_how_to_restore(self._storage, folder, how_to_restore(self._backup))
             self._storage.put(keys.manifest, [encoded])
         except BaseException as error:
             self._discard(keys, is_made_again=is_made_again)

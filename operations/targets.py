@@ -96,8 +96,7 @@ class TargetCopy:
 
         Raises HoldfastError.
         """
-        with suppress(ObjectExistsError):
-            self.storage.put(self._folder + HOW_TO_RESTORE, [how_to_restore])
+        put_how_to_restore(self.storage, self._folder, how_to_restore)
         self.storage.put(self.keys.manifest, [manifest])
         self._finished = True
 
@@ -180,6 +179,22 @@ def tidy_up(backup_id: str, target: Target, storage: Storage) -> set[str]:
     present = {stored.key for stored in storage.list(folder)}
     finish_removals(backup_id, target, storage, present)
     return present
+
+
+def put_how_to_restore(storage: Storage, folder: str, text: bytes) -> None:
+    """Have this text, and no earlier one, in the folder of a backup. Raises StorageError where there is none then."""
+    key = folder + HOW_TO_RESTORE
+    try:
+        earlier = b"".join(storage.get(key))
+    except StorageError:  # nothing is there, or this user may write and not read
+        with suppress(ObjectExistsError):
+            storage.put(key, [text])
+        return
+    if earlier != text:
+        # Object Lock may refuse this, and the copy is as good with the earlier text.
+        with suppress(StorageError):
+            storage.delete(key)
+            storage.put(key, [text])
 
 
 def open_targets(backup: Backup, started: datetime, workplace: Workplace, *, is_encrypted: bool) -> list[TargetCopy]:

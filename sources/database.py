@@ -6,6 +6,8 @@ docs/adding-a-database.md walks through writing one.
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,16 @@ from typing import Any, Protocol, cast
 
 from hosts.command import CommandHost
 from model import DatabaseSource, Member, Note
+
+_CHOSEN = "restored/databases/FILE"
+
+_CHOOSE = """\
+Choose a database. Each file below restored/databases is one, and databases.json says which. FILE is the one that you
+   choose, its path there: "shop.dump", for example.
+
+       find restored/databases -type f
+       cat restored/databases.json
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +101,19 @@ def product(engine: str) -> str:
     return cast("str", _engine(engine).PRODUCT)
 
 
-def restore_steps(engine: str) -> str:
-    """How its dumps are put back without Holdfast, as step 4 of HOW-TO-RESTORE.txt."""
-    return cast("str", _engine(engine).RESTORE_STEPS)
+def restore_steps(engine: str, database: str | None = None) -> list[str]:
+    """How its dumps are put back without Holdfast: steps for HOW-TO-RESTORE.txt, without their numbers.
+
+    ``restored`` is the folder of the unpacked archive. Where ``database`` is None, a step shows how one is chosen.
+    """
+    module = _engine(engine)
+    steps = cast("str", module.RESTORE_STEPS)
+    if _CHOSEN not in steps:
+        return [steps]
+    if database is None:
+        return [_CHOOSE, steps]
+    member = os.fsdecode(module.member_path(database))
+    return [steps.replace(_CHOSEN, shlex.quote(f"restored/{member}"))]
 
 
 def _engine(name: str) -> ModuleType:

@@ -40,14 +40,14 @@ _TAIL = 200
 PRODUCT = "MariaDB"
 
 RESTORE_STEPS = """\
-4. Put a database back. databases.json in "restored" says which file is which database, and its character set; the
-   files are SQL, as mariadb-dump writes it. MySQL's client is called mysql in place of mariadb.
+Put the database back, as a user with all rights (with "--user=NAME --password" where the server wants them). CHARSET
+   and COLLATION are those that databases.json says:
 
-       mariadb --execute="CREATE DATABASE NEW_NAME"
-       mariadb NEW_NAME < restored/databases/NAME.sql
+       mariadb --execute="CREATE DATABASE NEW_DATABASE CHARACTER SET CHARSET COLLATE COLLATION"
+       mariadb --binary-mode --max-allowed-packet=1G NEW_DATABASE < restored/databases/FILE
 
-   A new server gets the users and their rights from restored/users.sql, after the databases (those that are there
-   already, as root is, give an error each, which does no harm):
+   A new server gets the users and their rights after the databases (those that are there already, as root is, give an
+   error each, which does no harm). There is no users.sql where the user of the backup was not allowed to read them:
 
        mariadb --force < restored/users.sql
 """
@@ -58,6 +58,11 @@ def open_database(
 ) -> MariadbDatabase:
     """See ``sources.database``."""
     return MariadbDatabase(source, host, note)
+
+
+def member_path(name: str) -> bytes:
+    """See ``sources.database``."""
+    return dump_path(name, "sql")
 
 
 class MariadbDatabase:
@@ -83,7 +88,7 @@ class MariadbDatabase:
             yield member_of(USERS_PATH, Text(found.users))
         for name, database in found.databases.items():
             command = dump_command(self._source, found.client, name, with_history=database.keeps_history)
-            yield member_of(dump_path(name, "sql"), _Dump(self._host, name, command))
+            yield member_of(member_path(name), _Dump(self._host, name, command))
 
     def restore(
         self, chunks: Iterable[bytes], name: str, original: Mapping[str, Any] | None = None, *, replace: bool = False
@@ -185,7 +190,7 @@ class _Found:
                 "databases": [
                     {
                         "name": name,
-                        "member": dump_path(name, "sql").decode(),
+                        "member": member_path(name).decode(),
                         "charset": database.charset,
                         "collation": database.collation,
                         "keeps_history": database.keeps_history,

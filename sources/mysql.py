@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sources.mariadb import RESTORE_STEPS, open_database
+from sources import mariadb
+from sources.mariadb import member_path, open_database
 
-__all__ = ["PRODUCT", "RESTORE_STEPS", "open_database"]
+__all__ = ["PRODUCT", "RESTORE_STEPS", "member_path", "open_database"]
 
 PRODUCT = "MySQL"
+
+RESTORE_STEPS = mariadb.RESTORE_STEPS.replace("mariadb ", "mysql ")

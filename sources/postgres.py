@@ -67,16 +67,21 @@ _UNREADABLE_SHOWN = 5
 PRODUCT = "PostgreSQL"
 
 RESTORE_STEPS = """\
-4. Put a database back, as a user who may make databases. databases.json in "restored" says which file is which
-   database, and who owned it; the files end in ".dump" and were made by pg_dump in its custom format. A new server
-   gets the roles first (those that are there already give an error each, which does no harm):
+Put the database back, as a superuser of the server (where it runs: "sudo -u postgres -i"). A new server gets the
+   roles first (those that are there already give an error each, which does no harm):
 
        psql --dbname=postgres --file=restored/globals.sql
-       createdb --template=template0 NEW_NAME
-       pg_restore --exit-on-error --dbname=NEW_NAME restored/databases/NAME.dump
 
-   "pg_restore --list" shows what is in a dump, and "--no-owner" leaves the owners out. In place of the last two lines,
-   "pg_restore --create --dbname=postgres FILE" makes the database under its old name, with its owner and settings.
+   Under the name that it had, with its owner and settings, where there is no other of that name:
+
+       pg_restore --create --exit-on-error --dbname=postgres restored/databases/FILE
+
+   Or under another name. ENCODING, COLLATE and CTYPE are those that databases.json says:
+
+       createdb --template=template0 --encoding=ENCODING --lc-collate=COLLATE --lc-ctype=CTYPE NEW_DATABASE
+       pg_restore --exit-on-error --dbname=NEW_DATABASE restored/databases/FILE
+
+   "pg_restore --list" shows what is in a dump, and "--no-owner" leaves the owners out.
 """
 
 
@@ -85,6 +90,11 @@ def open_database(
 ) -> PostgresDatabase:
     """See ``sources.database``."""
     return PostgresDatabase(source, host, note)
+
+
+def member_path(name: str) -> bytes:
+    """See ``sources.database``."""
+    return dump_path(name, "dump")
 
 
 class PostgresDatabase:
@@ -107,7 +117,7 @@ class PostgresDatabase:
         yield description_member(found.preflight().description)
         yield member_of(GLOBALS_PATH, self._globals(found))
         for name in found.descriptions:
-            yield member_of(dump_path(name, "dump"), self._dump(found.client, name))
+            yield member_of(member_path(name), self._dump(found.client, name))
 
     def restore(
         self, chunks: Iterable[bytes], name: str, original: Mapping[str, Any] | None = None, *, replace: bool = False
@@ -154,7 +164,7 @@ class PostgresDatabase:
             if database["connects"] and not database["is_template"]:
                 names.append(database["name"])
             elif not database["is_template"]:
-                path = dump_path(database["name"], "dump")
+                path = member_path(database["name"])
                 notes.append(Note(NoteKind.LEFT_OUT, path, "it is a database that allows no connections"))
         if not names:
             raise SourceError(f"The PostgreSQL server on {self._host.name} has no database to back up.")
@@ -243,7 +253,7 @@ def _described(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     catalog = found["catalog"]
     return {
         "name": name,
-        "member": dump_path(name, "dump").decode(),
+        "member": member_path(name).decode(),
         "owner": found["owner"],
         "encoding": found["encoding"],
         "collate": catalog["datcollate"],

@@ -29,10 +29,14 @@ _PAGE_COUNT = slice(28, 32)
 PRODUCT = "SQLite"
 
 RESTORE_STEPS = """\
-4. Each file below restored/databases is a whole SQLite database at the path that it had. Check it, and put it in the
-   place of the old one while no program uses that; remove the old one's -wal and -journal files with it:
+Check the database, which is a whole file of SQLite:
 
-       sqlite3 restored/databases/PATH "PRAGMA integrity_check"
+       sqlite3 restored/databases/FILE "PRAGMA integrity_check"
+
+   Put it into the place of the old one, DATABASE_FILE, while no program uses that, and remove what belonged to that:
+
+       rm -f DATABASE_FILE-wal DATABASE_FILE-shm DATABASE_FILE-journal
+       cp restored/databases/FILE DATABASE_FILE
 """
 
 
@@ -68,6 +72,11 @@ def open_database(
     return SqliteDatabase(source, There(host))
 
 
+def member_path(name: str) -> bytes:
+    """See ``sources.database``."""
+    return b"databases" + posixpath.normpath(name).encode("utf-8", "surrogateescape")
+
+
 class SqliteDatabase:
     """See ``sources.database.Database``. The names of databases are the paths of their files."""
 
@@ -92,7 +101,7 @@ class SqliteDatabase:
                 "engine": "sqlite",
                 "server_version": next(iter(inspected.values()))[1],
                 "databases": [
-                    {"name": path, "member": _member_path(path).decode("utf-8", "surrogateescape"), "size": size}
+                    {"name": path, "member": member_path(path).decode("utf-8", "surrogateescape"), "size": size}
                     for path, (size, _) in inspected.items()
                 ],
             },
@@ -101,7 +110,7 @@ class SqliteDatabase:
     def members(self) -> Iterator[Member]:
         yield description_member(self._preflight.description)
         for path in self._paths:
-            yield member_of(_member_path(path), _Copy(self._place, path))
+            yield member_of(member_path(path), _Copy(self._place, path))
 
     def restore(
         self, chunks: Iterable[bytes], name: str, _original: Mapping[str, Any] | None = None, *, replace: bool = False
@@ -152,7 +161,3 @@ def _absolute(name: str) -> str:
 def _size_by_header(header: bytes) -> int:
     page_size = int.from_bytes(header[_PAGE_SIZE])
     return (65536 if page_size == 1 else page_size) * int.from_bytes(header[_PAGE_COUNT])
-
-
-def _member_path(path: str) -> bytes:
-    return b"databases" + path.encode("utf-8", "surrogateescape")
