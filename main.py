@@ -6,7 +6,7 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from model import Backup, Configuration
     from operations.doctor import Finding
     from schedules.crontab import Change
+
+_PLANNED = {"next_runs": "", "next_verifications": "verify", "next_drills": "drill"}
+"""What is scheduled of a backup, by its name in JSON, and what it is called below the backup's id."""
 
 _NEXT_RUNS_SHOWN = 3
 _NEXT_RUNS_SHOWN_VERBOSE = 10
@@ -149,7 +152,7 @@ def remove(arguments: argparse.Namespace) -> int:
 def _lines(configuration: Configuration, arguments: argparse.Namespace) -> list[bytes]:
     from schedules.crontab_lines import scheduled_lines
 
-    return scheduled_lines(configuration, _python(), INSTALLATION / "backup.py", _env_file(arguments))
+    return scheduled_lines(configuration, _python(), INSTALLATION, _env_file(arguments))
 
 
 def _backup_command(configuration: Configuration, arguments: argparse.Namespace, *options: str) -> list[str]:
@@ -265,15 +268,19 @@ def _report_plan(
 
     now = utc_now()
     shown = _NEXT_RUNS_SHOWN_VERBOSE if arguments.verbose else _NEXT_RUNS_SHOWN
-    runs = {
-        backup.id: next_runs(backup.intervals, now, shown) if backup.enabled else [] for backup in configuration.backups
-    }
+    due: dict[str, dict[str, list[datetime]]] = {kind: {} for kind in _PLANNED}
+    for backup in configuration.backups:
+        for kind, intervals in _planned(backup):
+            due[kind][backup.id] = next_runs(intervals, now, shown) if backup.enabled else []
     if arguments.json:
         show_json(
             {
                 "changed": change.is_change,
                 "diff": _diff(change),
-                "next_runs": {name: [due.isoformat() for due in times] for name, times in runs.items()},
+                **{
+                    kind: {name: [moment.isoformat() for moment in times] for name, times in runs.items()}
+                    for kind, runs in due.items()
+                },
                 "warnings": [*(str(warning) for warning in configuration.warnings), *warnings],
             }
         )
@@ -284,11 +291,27 @@ def _report_plan(
         _show_diff(change)
     else:
         show("The crontab is what the configuration says: sync would change nothing.")
-    rows = [(name, ", ".join(_local(due) for due in times) or "disabled") for name, times in runs.items()]
+    rows = [
+        (f"  {label}" if label else backup.id, ", ".join(map(_local, due[kind][backup.id])) or "disabled")
+        for backup in configuration.backups
+        for kind, label in _PLANNED.items()
+        if backup.id in due[kind]
+    ]
     if rows:
         show("\n" + command_line.table(("BACKUP", f"NEXT RUNS ({local_zone()})"), rows))
     for warning in warnings:
         complain(f"warning: {warning}")
+
+
+def _planned(backup: Backup) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The kinds of :data:`_PLANNED` that a backup has, with their intervals."""
+    yield "next_runs", backup.intervals
+    if backup.verify is None or not backup.enabled:
+        return
+    if backup.verify.intervals:
+        yield "next_verifications", backup.verify.intervals
+    if backup.verify.drill is not None:
+        yield "next_drills", backup.verify.drill.intervals
 
 
 def _show_finding(finding: Finding) -> None:

@@ -1,41 +1,63 @@
 """A configuration as lines of a crontab. Pure.
 
 A line is ``<interval> <python> <backup.py> --config <config> --scheduled <id> # holdfast:<config>``, one for each
-interval of each enabled backup, and one ``@reboot … --missed`` for all of them. No secret is in it, and every path is
-absolute, because cron starts it in the home folder with next to no environment. ``--env-file`` stands in it only
-where the lines are made with one.
+interval of each enabled backup. One that reads copies back has ``<restore.py> --config <config> verify --scheduled
+<id>`` instead, and one of a drill ``verify --drill --scheduled <id>``. One ``@reboot … --missed`` is for all backups.
+No secret is in them, and every path is absolute, because cron starts them in the home folder with next to no
+environment. ``--env-file`` stands in them only where they are made with one.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from errors import ScheduleError
-from model import Configuration
+from model import Backup, Configuration
 from schedules.crontab_text import LONGEST_COMMAND, marker
+
+_BACKUP, _RESTORE = "backup.py", "restore.py"
 
 
 def scheduled_lines(
-    configuration: Configuration, python: Path, backup_script: Path, env_file: Path | None = None
+    configuration: Configuration, python: Path, installation: Path, env_file: Path | None = None
 ) -> list[bytes]:
     """The lines that the crontab must have for this configuration, without newlines, in its order; [] where nothing
-    is enabled. Raises ScheduleError where a path cannot stand in a crontab.
+    is enabled. ``installation`` is the folder of backup.py and restore.py. Raises ScheduleError where a path cannot
+    stand in a crontab.
     """
     backups = configuration.enabled_backups
     if not backups:
         return []
-    command = _word(python) + b" " + _word(backup_script) + b" --config " + _word(configuration.path)
+    options = b" --config " + _word(configuration.path)
     if env_file is not None:
-        command += b" --env-file " + _word(env_file)
+        options += b" --env-file " + _word(env_file)
+    starts = {
+        script: _word(python) + b" " + _word(installation / script) + options + b" " for script in (_BACKUP, _RESTORE)
+    }
     ending = marker(configuration.path)
     lines = [
-        _line(interval, command + b" --scheduled " + _word(backup.id) + ending)
+        _line(interval, starts[script] + arguments + ending)
         for backup in backups
-        for interval in backup.intervals
+        for interval, script, arguments in _scheduled(backup)
     ]
-    return [*lines, _line("@reboot", command + b" --missed" + ending)]
+    return [*lines, _line("@reboot", starts[_BACKUP] + b"--missed" + ending)]
+
+
+def _scheduled(backup: Backup) -> Iterator[tuple[str, str, bytes]]:
+    """The interval, the program and its arguments of each line of a backup."""
+    whose = b"--scheduled " + _word(backup.id)
+    for interval in backup.intervals:
+        yield interval, _BACKUP, whose
+    if backup.verify is None:
+        return
+    for interval in backup.verify.intervals:
+        yield interval, _RESTORE, b"verify " + whose
+    if backup.verify.drill is not None:
+        for interval in backup.verify.drill.intervals:
+            yield interval, _RESTORE, b"verify --drill " + whose
 
 
 def _line(interval: str, command: bytes) -> bytes:

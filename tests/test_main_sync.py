@@ -8,7 +8,7 @@ import pty
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -245,6 +245,41 @@ def test_plan_warns_of_a_zone_that_cron_does_not_have(machine: Machine) -> None:
     result = machine.main("--config", machine.config, "plan", TZ="Asia/Kathmandu")
     assert "TZ is set here, so the times are those of Asia/Kathmandu" in result.stderr
     assert "NEXT RUNS (Asia/Kathmandu)" in result.stdout
+
+
+PROVED = """{INTERVALS: ["0 5 * * 0", "@monthly"], DRILL: {INTERVALS: "0 6 1 * *"}}"""
+
+
+def test_verifications_and_drills_are_scheduled_planned_and_removed_as_backups_are(machine: Machine) -> None:
+    machine.crontab.text = FOREIGN + b"\n"
+    machine.good()
+    without = machine.crontab.text
+    write(machine.folder, file_backup(NAME="uploads", INTERVALS='["0 2 * * *", "@weekly"]', VERIFY=PROVED))
+    said = json.loads(machine.good("sync", "--json"))
+    assert (len(said["added"]), said["removed"]) == (3, [])
+    assert [line for line in own_lines(machine) if f"{ROOT}/restore.py --config {machine.config} verify " in line] == (
+        said["added"]
+    )
+    assert (machine.good(), machine.good("plan", "--check", "--quiet")) == ("", "")
+
+    shown = machine.good("plan").splitlines()
+    assert [line.split()[0] for line in shown[shown.index("") + 1 :]] == ["BACKUP", "shop/uploads", "verify", "drill"]
+    planned = json.loads(machine.good("plan", "--json"))
+    assert [len(planned[kind]["shop/uploads"]) for kind in ("next_runs", "next_verifications")] == [3, 3]
+    first, second, _ = map(datetime.fromisoformat, planned["next_drills"]["shop/uploads"])
+    assert timedelta(days=28) <= second - first < timedelta(days=32)
+
+    write(machine.folder, file_backup(NAME="uploads", ENABLED="no", VERIFY=PROVED))
+    planned = json.loads(machine.good("plan", "--json"))
+    assert (planned["next_runs"], planned["next_drills"]) == ({"shop/uploads": []}, {})
+    assert len([line for line in planned["diff"] if line.startswith("-") and "restore.py" in line]) == 3
+    write(machine.folder, file_backup(NAME="uploads", INTERVALS='["0 2 * * *", "@weekly"]'))
+    machine.good()
+    assert machine.crontab.text == without
+    write(machine.folder, file_backup(NAME="uploads", INTERVALS='["0 2 * * *", "@weekly"]', VERIFY=PROVED))
+    machine.good()
+    assert "7 lines" in machine.good("remove")
+    assert machine.crontab.text == FOREIGN + b"\n"
 
 
 # --- validate, schema, remove -----------------------------------------------------------------------------------

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from errors import ScheduleError
-from model import Backup, Configuration, FileSource
+from model import Backup, Configuration, DrillPlan, FileSource, VerifyPlan
 from schedules.crontab_environment import warnings
 from schedules.crontab_lines import scheduled_lines
 
 PYTHON = Path("/srv/holdfast/.venv/bin/python")
-SCRIPT = Path("/srv/holdfast/backup.py")
+FOLDER = Path("/srv/holdfast")
 CONFIG = Path("/srv/holdfast/config.yaml")
 
 
-def backup(name: str, *intervals: str, enabled: bool = True) -> Backup:
-    return Backup(f"shop/{name}", "shop", name, FileSource(("/srv",)), intervals, (), enabled=enabled)
+def backup(name: str, *intervals: str, enabled: bool = True, verify: VerifyPlan | None = None) -> Backup:
+    return Backup(f"shop/{name}", "shop", name, FileSource(("/srv",)), intervals, (), enabled=enabled, verify=verify)
 
 
 def configuration(*backups: Backup, path: Path = CONFIG) -> Configuration:
@@ -35,7 +35,7 @@ def arguments_that_cron_passes(line: bytes) -> list[str]:
 
 def test_the_lines_of_a_configuration() -> None:
     lines = scheduled_lines(
-        configuration(backup("uploads", "0 2 * * *", "@weekly"), backup("db", "@daily")), PYTHON, SCRIPT
+        configuration(backup("uploads", "0 2 * * *", "@weekly"), backup("db", "@daily")), PYTHON, FOLDER
     )
     command = b"/srv/holdfast/.venv/bin/python /srv/holdfast/backup.py --config /srv/holdfast/config.yaml"
     assert lines == [
@@ -46,54 +46,86 @@ def test_the_lines_of_a_configuration() -> None:
     ]
 
 
+BOTH = VerifyPlan(("0 5 * * 0", "@monthly"), drill=DrillPlan(("0 6 1 * *", "@yearly")))
+
+
+def test_the_lines_of_verifications_and_drills_follow_those_of_their_backup() -> None:
+    plans = {"a": BOTH, "b": VerifyPlan(("@weekly",)), "c": VerifyPlan(drill=DrillPlan(("@monthly",)))}
+    backups = [backup(name, "@daily", verify=plan) for name, plan in plans.items()]
+    lines = scheduled_lines(configuration(*backups), PYTHON, FOLDER, FOLDER / "my.env")
+    run, verify = (
+        f"/srv/holdfast/.venv/bin/python /srv/holdfast/{program} --config /srv/holdfast/config.yaml "
+        f"--env-file /srv/holdfast/my.env {command}"
+        for program, command in (("backup.py", ""), ("restore.py", "verify "))
+    )
+    ending = " # holdfast:/srv/holdfast/config.yaml"
+    assert [line.decode() for line in lines] == [
+        f"@daily {run}--scheduled shop/a{ending}",
+        f"0 5 * * 0 {verify}--scheduled shop/a{ending}",
+        f"@monthly {verify}--scheduled shop/a{ending}",
+        f"0 6 1 * * {verify}--drill --scheduled shop/a{ending}",
+        f"@yearly {verify}--drill --scheduled shop/a{ending}",
+        f"@daily {run}--scheduled shop/b{ending}",
+        f"@weekly {verify}--scheduled shop/b{ending}",
+        f"@daily {run}--scheduled shop/c{ending}",
+        f"@monthly {verify}--drill --scheduled shop/c{ending}",
+        f"@reboot {run}--missed{ending}",
+    ]
+
+
 def test_disabled_backups_have_no_line() -> None:
-    lines = scheduled_lines(configuration(backup("a", "@daily", enabled=False), backup("b", "@daily")), PYTHON, SCRIPT)
+    disabled = backup("a", "@daily", enabled=False, verify=BOTH)
+    lines = scheduled_lines(configuration(disabled, backup("b", "@daily")), PYTHON, FOLDER)
     assert [line for line in lines if b"shop/a" in line] == []
     assert len(lines) == 2
 
 
 def test_without_an_enabled_backup_there_is_no_line_at_all() -> None:
-    assert scheduled_lines(configuration(backup("a", "@daily", enabled=False)), PYTHON, SCRIPT) == []
+    assert scheduled_lines(configuration(backup("a", "@daily", enabled=False)), PYTHON, FOLDER) == []
 
 
 @pytest.mark.parametrize("folder", ["my backups", "50%", "it's", "$HOME;`x`", "#1", "é", "\udcff", "-v", "a%%b 'c'"])
 def test_any_path_arrives_as_it_is(folder: str) -> None:
     path = Path("/srv") / folder / "config.yaml"
     lines = scheduled_lines(
-        configuration(backup("dé.jà", "@daily"), path=path),
+        configuration(backup("dé.jà", "@daily", verify=BOTH), path=path),
         Path("/srv") / folder / "python",
-        Path("/srv") / folder / "backup.py",
+        Path("/srv") / folder,
         Path("/srv") / folder / ".env",
     )
-    common = [
-        f"/srv/{folder}/python",
-        f"/srv/{folder}/backup.py",
-        "--config",
-        str(path),
-        "--env-file",
-        f"/srv/{folder}/.env",
+    options = ["--config", str(path), "--env-file", f"/srv/{folder}/.env"]
+    run = [f"/srv/{folder}/python", f"/srv/{folder}/backup.py", *options]
+    verify = [f"/srv/{folder}/python", f"/srv/{folder}/restore.py", *options, "verify"]
+    whose = ["--scheduled", "shop/dé.jà"]
+    assert [arguments_that_cron_passes(line) for line in lines] == [
+        [*run, *whose],
+        *[[*verify, *whose]] * 2,
+        *[[*verify, "--drill", *whose]] * 2,
+        [*run, "--missed"],
     ]
-    assert arguments_that_cron_passes(lines[0]) == [*common, "--scheduled", "shop/dé.jà"]
-    assert arguments_that_cron_passes(lines[1]) == [*common, "--missed"]
     assert not any(b"%" in line.replace(b"\\%", b"") for line in lines)
 
 
 @pytest.mark.parametrize("folder", ["a\nb", "a\rb", "a\\b", "a\x7fb", "a\tb"])
 def test_a_path_that_cron_would_change_is_refused(folder: str) -> None:
     with pytest.raises(ScheduleError, match="control character or a backslash"):
-        scheduled_lines(configuration(backup("a", "@daily"), path=Path("/srv") / folder / "c.yaml"), PYTHON, SCRIPT)
+        scheduled_lines(configuration(backup("a", "@daily"), path=Path("/srv") / folder / "c.yaml"), PYTHON, FOLDER)
 
 
 def test_a_command_may_be_as_long_as_cron_takes_it_and_no_longer() -> None:
-    def longest(length: int) -> int:
+    def longest(length: int, verify: VerifyPlan | None = None) -> int:
         path = Path("/srv") / ("x" * length)
-        lines = scheduled_lines(configuration(backup("a", "@daily"), path=path), PYTHON, SCRIPT)
-        return max(len(line.partition(b" ")[2]) for line in lines)
+        lines = scheduled_lines(configuration(backup("a", "@daily", verify=verify), path=path), PYTHON, FOLDER)
+        return max(len(line.partition(b"/")[2]) + 1 for line in lines)
 
     # Both the option and the marker hold the path, so a character more makes two bytes more.
     assert longest(446) == 997
     with pytest.raises(ScheduleError, match="999 bytes, and cron refuses more than 998"):
         longest(447)
+    # `restore.py` and `verify --drill` are 16 characters more than `backup.py`.
+    assert longest(438, BOTH) == 997
+    with pytest.raises(ScheduleError, match="999 bytes, and cron refuses more than 998"):
+        longest(439, BOTH)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +140,7 @@ def test_a_command_may_be_as_long_as_cron_takes_it_and_no_longer() -> None:
     ],
 )
 def test_a_setting_above_our_lines_that_changes_them_is_said(setting: str, expected: str) -> None:
-    line = scheduled_lines(configuration(backup("a", "@daily")), PYTHON, SCRIPT)[0]
+    line = scheduled_lines(configuration(backup("a", "@daily")), PYTHON, FOLDER)[0]
     above = b"# mine\n" + setting.encode() + b"\r\n" + line + b"\n"
     assert [expected in warning and "Line 2 " in warning for warning in warnings(above, CONFIG)] == [True]
     below = line + b"\n" + setting.encode() + b"\n"
@@ -128,10 +160,10 @@ def test_a_setting_above_our_lines_that_changes_them_is_said(setting: str, expec
     ],
 )
 def test_a_setting_that_changes_nothing_is_not_said(setting: str) -> None:
-    line = scheduled_lines(configuration(backup("a", "@daily")), PYTHON, SCRIPT)[0]
+    line = scheduled_lines(configuration(backup("a", "@daily")), PYTHON, FOLDER)[0]
     assert warnings(setting.encode() + b"\n" + line + b"\n", CONFIG) == []
 
 
 def test_the_last_setting_of_a_name_counts() -> None:
-    line = scheduled_lines(configuration(backup("a", "@daily")), PYTHON, SCRIPT)[0]
+    line = scheduled_lines(configuration(backup("a", "@daily")), PYTHON, FOLDER)[0]
     assert warnings(b"SHELL=/bin/csh\nSHELL=/bin/sh\n" + line + b"\n", CONFIG) == []
