@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
 from commands.choice import Choice, add_copy_arguments, choose_to_read, copy_document, listed, target_named
+from commands.keys import add_key_arguments
 from errors import EXIT_GOOD, HoldfastError
 from interruption import end_cleanly_on_signals
 
@@ -24,6 +25,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_copy_arguments(parser)
+    add_key_arguments(parser)
     parser.add_argument(
         "--to",
         required=True,
