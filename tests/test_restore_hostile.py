@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from archives import zip_format
+from archives.age_keys import parse_recipient
+from archives.age_stream import encrypted
 from archives.blocks import BLOCK_SIZE
 from archives.zip_format import CENTRAL_SIGNATURE
 from errors import HoldfastError
@@ -23,6 +25,7 @@ from operations.copies import StoredCopy
 from storages.local import LocalStorage
 from tests.support.archives import HeldContent, held_member, pack
 from tests.support.copies import REPLACING, change_lines, make_copy, restore_copy, verify, with_index_bytes
+from tests.support.encrypted_copies import keyring_of, new_key
 from tests.support.holdfast import Holdfast
 from tests.support.memory import run_measured
 from tests.support.whole_trees import describe_tree, restored
@@ -170,6 +173,20 @@ def test_a_name_that_leads_outside_is_refused(name: str, kind: str, has_index: b
     # In a ZIP a name that ends with a slash is that of a folder.
     if not (name == "a/" and not has_index and kind != "folder"):
         assert said.startswith("HostileArchiveError: The archive has a member named "), said
+
+
+@pytest.mark.parametrize("name", LEADING_OUTSIDE)
+def test_encryption_makes_no_name_honest(name: str, attack: Attack, tmp_path: Path) -> None:
+    """Whoever knows a recipient can encrypt to it."""
+    key = new_key(tmp_path)
+    path = os.fsencode(name.format(around=str(attack.around)[1:]))
+    attack.replace_archive(held_member(b"first", b"first"), held_member(path, b"harm"))
+    plain = (attack.storage / attack.copy.keys.archive).read_bytes()
+    keys = replace(attack.copy.keys, is_encrypted=True)
+    (attack.storage / keys.archive).write_bytes(b"".join(encrypted([plain], [parse_recipient(key.recipient)])))
+    attack.copy = replace(attack.copy, keys=keys, keyring=keyring_of(tmp_path / "state", key.path))
+    said = attack.restore()
+    assert name == "a/" or said.startswith("HostileArchiveError: The archive has a member named "), said
 
 
 @pytest.mark.parametrize("name", MERELY_ODD)
