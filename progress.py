@@ -101,3 +101,47 @@ class Progress:
         )
         self._task = self._bar.add_task(self._title, total=self._expected_size, files="", path="")
         self._bar.start()
+
+
+class Steps:
+    """Which of some things is looked at, and how many are still to come; a context manager.
+
+    Does nothing where standard error is no terminal, or ``quiet``.
+    """
+
+    def __init__(self, title: str, count: int, *, quiet: bool) -> None:
+        self._title = title
+        self._count = count
+        self._enabled = not quiet and is_terminal(sys.stderr)
+        self._begun = 0
+
+    def __enter__(self) -> Self:
+        if self._enabled:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[step]}", style="dim", markup=False),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._title, total=self._count, step="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._enabled:
+            self._bar.stop()
+
+    def begin(self, step: str) -> None:
+        """This one is next, and all before it are done."""
+        if self._enabled:
+            self._bar.update(self._task, completed=self._begun, step=step)
+        self._begun += 1

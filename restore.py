@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import command_line
-from commands import copying, listing, pins, places, pruning, restoring, showing, verification
+from commands import copying, listing, pins, places, pruning, rebuilding, restoring, showing, verification
 
 _Examples = Sequence[tuple[str, str]]
 
@@ -31,6 +31,7 @@ def main() -> int:
     add("verify", verification.HELP, verification.EXAMPLES, verification.add_arguments, verification.run)
     add("copy", copying.HELP, copying.EXAMPLES, copying.add_arguments, copying.run)
     add("prune", pruning.HELP, pruning.EXAMPLES, pruning.add_arguments, pruning.run)
+    add("rebuild", rebuilding.HELP, rebuilding.EXAMPLES, rebuilding.add_arguments, rebuilding.run)
     add("pin", pins.HELP_PIN, pins.EXAMPLES_PIN, pins.add_pin_arguments, pins.pin)
     add("unpin", pins.HELP_UNPIN, pins.EXAMPLES_UNPIN, pins.add_unpin_arguments, pins.unpin)
     arguments = _parsed(parser)

@@ -75,7 +75,7 @@ class SqliteDatabase(Database):
             self._make_private_file()
         _logger.warning(
             "%s It was set aside as %s, and a new, empty one was begun: runs before now are not shown any more. "
-            "The copies on the targets are untouched.",
+            "The copies on the targets are untouched: restore.py rebuild takes the runs in again from there.",
             error,
             aside,
         )

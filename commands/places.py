@@ -52,6 +52,14 @@ class Lookup:
             backups = [each for each in backups if any(target.storage.name == name for target in each.targets)]
         return backups
 
+    def stored(self) -> Sequence[StoredBackup]:
+        """Every backup of which anything lies there, with all the places where it does: also where it is not put any
+        more."""
+        found = self.discovery
+        if self.is_of_place:
+            self._require_some(found)
+        return found.backups
+
     def named(self, text: str) -> Backup | StoredBackup:
         """The one backup that is meant, enabled or not: its copies stay when it no longer runs.
 

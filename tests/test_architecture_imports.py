@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "main": COMMAND,
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
     "restore": {"command_line", "commands"},
-    "commands": {*COMMAND, "archives"},  # archives: annotations of what `show` prints
+    "commands": {*COMMAND, "archives", "catalog"},  # archives: annotations of what `show` prints; catalog: `rebuild`
 }
 
 # For each library, the only folders or files that may import it.
