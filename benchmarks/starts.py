@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.archives import REPOSITORY, holdfast
 from benchmarks.long_history import fill_catalog
 from benchmarks.measure import Contender, take_turns
+from benchmarks.rebuild import COPIES, rebuilding
 from benchmarks.report import Table
 
 _BACKUPS_WITH_HISTORY = 1_000
@@ -42,11 +43,12 @@ def starting(work: Path, rounds: int) -> Table:
     name = f"backup.py, {_BACKUPS_WITH_HISTORY:,} backups, {_RUNS:,} runs"
     contenders.append(Contender(name, holdfast("backup.py", folder)))
     results = take_turns(contenders, rounds, lambda: None)
+    results[f"restore.py rebuild, {COPIES:,} copies in a folder"] = rebuilding(work, 1)
     return Table(
         "Starting",
         "Whole processes again. Each backup has two intervals; the crontab is a stand-in program that keeps a file.",
         ("command", "seconds"),
-        [(result.name, f"{result.median:.3f}") for result in results.values()],
+        [(name, f"{result.median:.3f}") for name, result in results.items()],
     )
 
 

@@ -64,7 +64,8 @@ def _tell(
     runs = sum(len(history.runs) for history in histories)
     if arguments.json:
         documents = [_document(history, lookup) for history in histories]
-        show_json({"backups": documents, "runs": runs, "new_runs": new, "problems": problems})
+        remarks = [remark for history in histories for remark in history.remarks]
+        show_json({"backups": documents, "runs": runs, "new_runs": new, "problems": problems, "remarks": remarks})
         return
     if histories and not arguments.quiet:
         header = ("BACKUP", "RUNS", "COPIES", "BYTES", "NEWEST", "")
@@ -74,6 +75,9 @@ def _tell(
         show(f"\n{format_count(new, 'run')} recorded in the catalog{what_was_known}.")
     elif not (problems or arguments.quiet):
         show("There is no copy on the targets, so there is nothing to record.")
+    for history in histories:
+        for remark in history.remarks:
+            complain(f"warning: {remark}")
     if problems:
         complain(f"This could not be read, or is not believed:\n  {listed(problems)}")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from archives.manifest import Manifest
+from archives.signature import Trust
 from model import Archive, Copy, NoteKind, Run, RunStatus
 from operations.copies import Listing, StoredCopy
 from utils import format_count
@@ -19,11 +20,12 @@ from utils import format_count
 
 @dataclass(frozen=True, slots=True)
 class FoundHistory:
-    """What was read of one backup."""
+    """What was read of one backup. ``remarks`` say of which copies it is not known who made them."""
 
     backup_id: str
     runs: tuple[Run, ...]
     problems: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def copies(self) -> int:
@@ -66,7 +68,7 @@ def history_of(backup_id: str, listing: Listing) -> FoundHistory:
             for other in others
             for each in other
         ]
-    return FoundHistory(backup_id, tuple(runs), tuple(problems))
+    return FoundHistory(backup_id, tuple(runs), tuple(problems), tuple(_remarks(listing.copies)))
 
 
 def without_shared_runs(histories: Iterable[FoundHistory]) -> list[FoundHistory]:
@@ -86,12 +88,27 @@ def without_shared_runs(histories: Iterable[FoundHistory]) -> list[FoundHistory]
 
 
 def _agreeing(found: Iterable[_ReadCopy]) -> list[list[_ReadCopy]]:
-    """The copies of one run id, those of one archive together: first those that most speak for."""
+    """The copies of one run id, those of one archive together: first those that a trusted key, or most, speak for."""
     groups: dict[object, list[_ReadCopy]] = defaultdict(list)
     for each in found:
         manifest = each.manifest
         groups[manifest.archive, manifest.index, manifest.started, manifest.status].append(each)
-    return sorted(groups.values(), key=len, reverse=True)
+    return sorted(groups.values(), key=lambda group: (any(map(_is_trusted, group)), len(group)), reverse=True)
+
+
+def _is_trusted(found: _ReadCopy) -> bool:
+    return found.copy.origin is not None and found.copy.origin.trust is Trust.TRUSTED
+
+
+def _remarks(copies: Iterable[StoredCopy]) -> Iterator[str]:
+    """Where no key is trusted at all (the state folder was lost), nobody can tell, and nothing is said."""
+    by_remark: dict[str, list[StoredCopy]] = defaultdict(list)
+    for copy in copies:
+        if copy.keyring.trusted and copy.origin is not None and copy.origin.remark is not None:
+            by_remark[copy.origin.remark].append(copy)
+    for remark, same in by_remark.items():
+        others = f" (and {len(same) - 1:,} more)" if len(same) > 1 else ""
+        yield f"{_name(same[0])}{others}: {remark}."
 
 
 def _run(found: list[_ReadCopy]) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 
 from archives.manifest import NoteList
+from archives.signature import Origin, Trust
 from model import Note, NoteKind, RunStatus, StorageDefinition, StorageType, Target
 from operations.copies import Listing, StoredCopy, copies_on
+from operations.keyring import Keyring
 from operations.rebuild import history_of, without_shared_runs
 from storages.local import LocalStorage
+from tests.support.age_keys import make_key_pair
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.stored_copies import put_copy
 
@@ -27,24 +31,27 @@ NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Holdfast:
-    """Two backups of three runs in all, on two targets each; one of them has left the configuration since."""
+    """Two backups of three runs in all, on two targets each; one has left the configuration since, and is encrypted."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "source").mkdir()
     (folder / "source" / "file").write_text("content")
     site = Holdfast(folder / "machine")
+    key = make_key_pair("age", folder).public
     for names in (("files", "gone"), ("files",)):
+        backups = [_backup(folder, name, key) for name in names]
         site.write(
             {
                 "STORAGES": [{"NAME": "disk", "TYPE": "LOCAL", "ROOT": str(folder / "disk")}],
-                "PROJECTS": [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": [_backup(folder, name) for name in names]}]}],
+                "PROJECTS": [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": backups}]}],
             }
         )
         assert site.run("backup.py", "--all").returncode == 0
     return site
 
 
-def _backup(folder: Path, name: str) -> dict[str, object]:
+def _backup(folder: Path, name: str, key: str) -> dict[str, object]:
     return {
+        **({"ENCRYPT_TO": key} if name == "gone" else {}),
         "NAME": name,
         "INTERVALS": "0 2 * * *",
         "FILE_PATH": [str(folder / "source")],
@@ -74,7 +81,8 @@ def test_what_was_known_before_is_known_again(site: Holdfast) -> None:
     assert (answer["runs"], answer["new_runs"], answer["problems"]) == (3, 3, [])
     rows = [(each["backup"], each["orphaned"], each["runs"], each["copies"]) for each in answer["backups"]]
     assert rows == [(BACKUP_ID, False, 2, 4), ("shop/gone", True, 1, 2)]
-    archives = site.folder.parent.rglob("*.zip")
+    archives = [*site.folder.parent.rglob("*.zip"), *site.folder.parent.rglob("*.zip.age")]
+    assert len(archives) == 6
     assert sum(each["size"] for each in answer["backups"]) == sum(path.stat().st_size for path in archives)
     assert overview(site) == before
     again = rebuild(site)
@@ -114,12 +122,22 @@ def test_a_manifest_that_cannot_be_read_is_named_and_the_others_are_taken_in(sit
     shutil.copytree(site.folder.parent / "disk", disk)
     rotten, *_ = sorted(disk.glob("shop/files/*.manifest.json"))
     rotten.write_bytes(rotten.read_bytes().replace(b'"good"', b'"evil"'))
+    (forged,) = disk.glob("shop/gone/*.manifest.json")
+    forged.write_bytes(_forged(forged.read_bytes()))
     other = Holdfast(tmp_path / "other")
     answer = rebuild(other, "--from", str(disk), exit_code=1)
-    assert answer["new_runs"] == 2
-    (problem,) = answer["problems"]
-    assert problem.startswith(f"shop/files/{rotten.name} on {disk}: ")
+    assert answer["new_runs"] == 1
+    of_rotten, of_forged = answer["problems"]
+    assert of_rotten.startswith(f"shop/files/{rotten.name} on {disk}: ")
+    assert of_forged.startswith(f"shop/gone/{forged.name} on {disk}: the manifest is not what was signed")
     assert rotten.name in other.run("restore.py", "rebuild", "--from", str(disk)).stderr
+
+
+def _forged(manifest: bytes) -> bytes:
+    """Another status, with a checksum that fits: what somebody makes of it who does not have the key."""
+    lines = manifest.replace(b'"good"', b'"partial"').splitlines(keepends=True)[:-2]
+    checksum = hashlib.sha256(b"".join(lines)).hexdigest()
+    return b"".join(lines) + f'  "sha256_of_lines_above": "{checksum}"\n}}\n'.encode()
 
 
 # --- what the manifests tell ---
@@ -191,6 +209,26 @@ def test_manifests_of_one_run_that_contradict_each_other(tmp_path: Path) -> None
     (problem,) = history.problems
     key = "shop/files/shop-files-20261120T120000Z.manifest.json"
     assert problem.startswith(f"{key} on a says that it is of the same run as {key} on b")
+
+
+def test_a_trusted_manifest_counts_more_than_any_number_of_others(tmp_path: Path) -> None:
+    keyring = Keyring(frozenset({"ed25519:mine"}))
+    trusted, stranger = Origin(Trust.TRUSTED, "ed25519:mine"), Origin(Trust.UNKNOWN_KEY, "ed25519:other")
+    copies = []
+    for name in ("a", "b", "c"):
+        put(tmp_path / name)
+        copies += [replace(copy, origin=stranger, keyring=keyring) for copy in copies_at(tmp_path / name)]
+    manifest = copies[2].manifest
+    assert manifest is not None
+    other = replace(manifest, archive=replace(manifest.archive, sha256="0" * 64))
+    copies[2] = replace(copies[2], origin=trusted, manifest=other)
+    history = history_of(BACKUP_ID, Listing(tuple(copies), ()))
+    (run,) = history.runs
+    assert [copy.storage for copy in run.copies] == ["c"]
+    assert len(history.problems) == 2
+    (remark,) = history.remarks
+    assert remark.startswith("shop/files/shop-files-20261120T120000Z.manifest.json on a (and 1 more): ")
+    assert "signed with ed25519:other, which is not trusted here" in remark
 
 
 def test_a_run_belongs_to_one_backup(tmp_path: Path) -> None:
