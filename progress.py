@@ -50,6 +50,11 @@ class Progress:
         if self._enabled:
             self._bar.stop()
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether anybody looks."""
+        return self._enabled
+
     def expect(self, size: int) -> None:
         """Now it is known how many bytes are to come."""
         if self._enabled:

@@ -1,4 +1,4 @@
-"""Runs the benchmarks and writes docs/benchmarks.md, benchmarks-storages.md and benchmarks-hosts.md, with charts."""
+"""Runs the benchmarks and writes docs/benchmarks.md and the pages benchmarks-….md beside it, with charts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import archives, hosts, starts, storages
+from benchmarks import archives, hosts, restores, starts, storages
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
@@ -45,11 +45,9 @@ def main() -> None:
 def _archives(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
     small, large = make_small(corpora), make_large(corpora)
     packing = {corpus.name: archives.packing(corpus, work, arguments.rounds) for corpus in (small, large)}
-    restoring = {corpus.name: archives.restoring(corpus, work, arguments.rounds) for corpus in (small, large)}
     tables = [
-        targets(packing, restoring),
+        targets(packing),
         *packing.values(),
-        *restoring.values(),
         starts.starting(work, 2 * arguments.rounds + 1),
     ]
     if arguments.long:
@@ -88,7 +86,18 @@ def _hosts(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
     write_report("benchmarks-hosts", title, pages, archives.REPOSITORY / "docs", hosts.peers())
 
 
-_PAGES = {"archives": _archives, "storages": _storages, "hosts": _hosts}
+def _restores(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
+    rounds = arguments.rounds
+    tables = {
+        corpus.name: restores.restoring(corpus, work, rounds) for corpus in (make_small(corpora), make_large(corpora))
+    }
+    tables["one file"] = restores.one_file(work, rounds)
+    pages = [restores.reached(tables), *tables.values()]
+    title = "Benchmarks of getting it back"
+    write_report("benchmarks-restore", title, pages, archives.REPOSITORY / "docs", restores.peers())
+
+
+_PAGES = {"archives": _archives, "storages": _storages, "hosts": _hosts, "restore": _restores}
 
 
 def _memory(corpora: list[Path], work: Path) -> Table:

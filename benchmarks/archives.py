@@ -1,4 +1,4 @@
-"""Packing and restoring whole corpora, against zip, tar with zstd, restic and unzip."""
+"""Packing whole corpora, against zip, tar with zstd and restic."""
 
 from __future__ import annotations
 
@@ -107,50 +107,20 @@ def packing(corpus: Path, work: Path, rounds: int) -> Table:
     )
 
 
-def restoring(corpus: Path, work: Path, rounds: int) -> Table:
-    """From the archive that Holdfast made back to files, with unzip and with restore.py."""
-    ours, output = work / "holdfast", work / "output"
-    configure(ours, corpus)
-    shutil.rmtree(ours / "backups", ignore_errors=True)
-    subprocess.run(holdfast("backup.py", ours, "-q", "bench/corpus"), check=True)
-    archive = next((ours / "backups").rglob("*.zip"))
-
-    def empty() -> None:
-        shutil.rmtree(output, ignore_errors=True)
-
-    contenders = [
-        Contender(
-            "Holdfast", holdfast("restore.py", ours, "restore", "-q", "bench/corpus", "--to", str(output)), empty
-        ),
-        Contender("unzip -q", ["unzip", "-q", str(archive), "-d", str(output)], empty),
-    ]
-    results = take_turns(contenders, rounds, lambda: warm(archive.parent))
-    empty()
-    size, count = size_and_count(corpus)
-    return Table(
-        f"Restoring {corpus.name} files",
-        f"{count:,} files, {size / 1e9:.2f} GB, from the ZIP that Holdfast made.",
-        ("command", "seconds", "× Holdfast's time", "processor seconds", "peak memory"),
-        [_row(result, results["Holdfast"], None) for result in results.values()],
-        [(result.name, result.median) for result in results.values()],
-    )
-
-
 def peers() -> str:
     """Which versions were measured."""
-    commands: Sequence[Sequence[str]] = (["zip", "-v"], ["unzip", "-v"], ["tar", "--version"], ["zstd", "--version"])
+    commands: Sequence[Sequence[str]] = (["zip", "-v"], ["tar", "--version"], ["zstd", "--version"])
     names = [version(command) for command in (*commands, ["restic", "version"])]
     return "; ".join(name.strip("* ") for name in names)
 
 
-def _row(result: Measured, ours: Measured, zipped: Measured | None) -> list[str]:
-    row = [
+def _row(result: Measured, ours: Measured, zipped: Measured) -> list[str]:
+    return [
         result.name,
         f"{result.median:.2f}",
         f"{result.median / ours.median:.2f}",
         f"{sorted(result.processor_seconds)[len(result.processor_seconds) // 2]:.2f}",
         f"{max(result.peak_memory) / 1e6:.0f} MB",
+        f"{result.output_size / 1e6:,.0f} MB",
+        f"{result.output_size / zipped.output_size:.3f}",
     ]
-    if zipped is not None:
-        row += [f"{result.output_size / 1e6:,.0f} MB", f"{result.output_size / zipped.output_size:.3f}"]
-    return row

@@ -49,7 +49,7 @@ def to_s3(corpus: Path, work: Path, rounds: int) -> Table:
             bucket = f"bucket-{next(numbers)}"
             server.client().create_bucket(Bucket=bucket)
             bucket_name.write_text(bucket)
-            _configure(ours, corpus, "OFFSITE", [_s3_storage(server, bucket)])
+            configure_storages(ours, corpus, "OFFSITE", [s3_storage(server, bucket)])
 
         def make_repository() -> None:
             empty()
@@ -94,7 +94,7 @@ def to_sftp(work: Path, file: Path, rounds: int) -> Table:
         def empty() -> None:
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir()
-            _configure(ours, file, "SERVER", [_sftp_storage(sshd, root)])
+            configure_storages(ours, file, "SERVER", [_sftp_storage(sshd, root)])
 
         (work / "batch").write_text(f'put "{file}" "{root}/file"\n')
         contenders = [
@@ -124,7 +124,7 @@ def to_onedrive(work: Path, file: Path, rounds: int) -> Table:
 
         def empty() -> None:
             emulator.reset(keep="nothing")
-            _configure(ours, file, "ONEDRIVE", [_ONEDRIVE])
+            configure_storages(ours, file, "ONEDRIVE", [_ONEDRIVE])
 
         environment = {"PYTHONPATH": emulator.child_environment()["PYTHONPATH"], **emulator.child_environment()}
         contenders = [
@@ -165,7 +165,7 @@ def over_a_long_line(work: Path, file: Path, rounds: int) -> Table:
             def empty() -> None:
                 shutil.rmtree(root)
                 root.mkdir()
-                _configure(ours, file, "OFFSITE", [_s3_storage(far), _sftp_storage(sshd, root, far_sshd)])
+                configure_storages(ours, file, "OFFSITE", [s3_storage(far), _sftp_storage(sshd, root, far_sshd)])
 
             contenders = [
                 Contender("S3: Holdfast", _put_file(ours, "OFFSITE", file), empty),
@@ -201,8 +201,8 @@ def memory_of_three_targets(corpus: Path, work: Path) -> Table:
     with rclone_server(work / "s3") as server, running_sshd() as sshd:
         ours = work / "holdfast-three"
         (work / "s3" / "ours").mkdir(exist_ok=True)
-        _configure(
-            ours, corpus, "LOCAL", [_s3_storage(server), _sftp_storage(sshd, root)], ["LOCAL", "OFFSITE", "SERVER"]
+        configure_storages(
+            ours, corpus, "LOCAL", [s3_storage(server), _sftp_storage(sshd, root)], ["LOCAL", "OFFSITE", "SERVER"]
         )
         run = Contender("Holdfast", holdfast("backup.py", ours, "-q", "bench/corpus"))
         result = take_turns([run], 1, lambda: None)["Holdfast"]
@@ -267,9 +267,10 @@ _ONEDRIVE = {
 }
 
 
-def _configure(
+def configure_storages(
     folder: Path, source: Path, target: str, storages: Sequence[Mapping[str, object]], targets: Sequence[str] = ()
 ) -> None:
+    """Write a configuration into ``folder``, anew, that backs ``source`` up to these storages."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     backup = {
@@ -284,7 +285,8 @@ def _configure(
     (folder / "config.yaml").chmod(0o600)
 
 
-def _s3_storage(server: S3Server, bucket: str = "ours") -> dict[str, object]:
+def s3_storage(server: S3Server, bucket: str = "ours") -> dict[str, object]:
+    """The storage ``OFFSITE``, as a configuration defines it."""
     return {
         "NAME": "OFFSITE",
         "TYPE": "S3",
@@ -352,7 +354,7 @@ def _put_file(folder: Path, storage: str, file: Path) -> list[str]:
 def _ready_archive(corpus: Path, work: Path) -> Path:
     """The archive that Holdfast makes of the corpus, as a file."""
     folder = work / "holdfast-ready"
-    _configure(folder, corpus, "LOCAL", [])
+    configure_storages(folder, corpus, "LOCAL", [])
     subprocess.run(holdfast("backup.py", folder, "-q", "bench/corpus"), check=True)
     archive = next((folder / "backups").rglob("*.zip")).rename(work / f"{corpus.name}.zip")
     shutil.rmtree(folder)

@@ -6,18 +6,16 @@ from collections.abc import Iterator
 
 from benchmarks.report import Table
 
-_ZIP, _TAR, _RESTIC, _UNZIP = "zip -r -q -y", "tar | zstd -1 -T0", "restic, first backup", "unzip -q"
+_ZIP, _TAR, _RESTIC = "zip -r -q -y", "tar | zstd -1 -T0", "restic, first backup"
 
 
-def targets(packing: dict[str, Table], restoring: dict[str, Table]) -> Table:
+def targets(packing: dict[str, Table]) -> Table:
     """Each target with what was measured; the tables are by the name of their corpus."""
     rows = [
         (what, f"{wanted}", measured, "yes" if reached else "**no**")
         for what, wanted, measured, reached in (
             *_packing_rows("small", packing["small"], 12),
             *_packing_rows("large", packing["large"], 20),
-            _restoring_row("small", restoring["small"], 1.5),
-            _restoring_row("large", restoring["large"], 3),
         )
     ]
     return Table(
@@ -39,9 +37,3 @@ def _packing_rows(name: str, table: Table, times_zip: float) -> Iterator[tuple[s
     yield f"{name}: faster than `restic`'s first backup", "2.5 ×", f"{faster:.1f} ×", faster >= 2.5
     size = float(table.rows[0][-1])
     yield f"{name}: the size of `zip`'s archive", "at most 1.15 ×", f"{size:.3f} ×", size <= 1.15
-
-
-def _restoring_row(name: str, table: Table, wanted: float) -> tuple[str, str, str, bool]:
-    seconds = dict(table.bars)
-    faster = seconds[_UNZIP] / seconds["Holdfast"]
-    return f"{name}: restored faster than by `unzip`", f"{wanted} ×", f"{faster:.1f} ×", faster >= wanted

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
-from commands.choice import (
-    Choice,
-    add_copy_arguments,
-    backup_named,
-    choose_to_read,
-    copy_document,
-    listed,
-)
+from commands import restore_preview
+from commands.choice import Choice, add_copy_arguments, backup_named, choose_to_read, copy_document, listed
 from commands.keys import add_key_arguments
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageError
 from interruption import end_cleanly_on_signals
@@ -27,6 +22,7 @@ if TYPE_CHECKING:
     from operations.databases_in_copy import DatabasesInCopy
     from operations.restore import RestoreReport
     from operations.restore_databases import DatabaseReport, WantedDatabase
+    from progress import Progress
 
 HELP = "put files or databases back"
 EXAMPLES = (
@@ -34,6 +30,10 @@ EXAMPLES = (
     ("restore.py restore shop/uploads@20261120T03 --to /tmp/back srv/shop/logo.png", "one file, as it was then"),
     ("restore.py restore shop/uploads --to /tmp/back --at 2026-11-20 'srv/shop/*.svg'", "some, as they were that day"),
     ("restore.py restore shop/uploads --to / --overwrite never", "what is missing, where it was"),
+    (
+        "restore.py restore shop/uploads --to / --overwrite older --dry-run",
+        "what would be done",
+    ),
     ("restore.py restore shop/uploads --on shop/web --to /srv/back", "onto the host that shop/web reads"),
     ("restore.py restore shop/db --to-database shop_back", "the database, into a new one on its server"),
     ("restore.py restore shop/db --to-database shop --replace", "in place of the one that is there"),
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where root restores, files belong to whom they did: by name, and by number where the name is unknown "
         "(the default); always by number; or to root",
     )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be restored; write nothing")
     parser.add_argument("--replace", action="store_true", help="replace databases that are there already")
     parser.add_argument(
         "--no-accounts", action="store_true", help="do not make the roles or users that the server does not have"
@@ -119,11 +120,22 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
     if on is not None and on.is_remote:
         return _restore_files_there(arguments, choice, on)
     folder = arguments.to.absolute()
+    if arguments.dry_run:
+        from operations.restore_preview import preview_files
+
+        asked = (copy, folder, _paths(arguments), _placement(arguments))
+        return restore_preview.show_files(arguments, copy, str(folder), partial(preview_files, *asked))
     end_cleanly_on_signals(f"What was restored until then lies in {folder}, every file of it whole.")
-    expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
+    expected = _whole_size(arguments, copy)
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        paths = [os.fsencode(path) for path in arguments.paths]
-        report = restore_files(copy, folder, paths, _placement(arguments), on_progress=progress.advance)
+        report = restore_files(
+            copy,
+            folder,
+            _paths(arguments),
+            _placement(arguments),
+            on_progress=progress.advance,
+            on_expected=_on_expected(arguments, progress),
+        )
     return _tell_files(arguments, copy, str(folder), report)
 
 
@@ -134,20 +146,51 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
     copy, folder = choice.copy, str(arguments.to)
     if not arguments.to.is_absolute():
         raise UsageError(f"On another host, --to needs a path that begins with a slash, and this is {folder}.")
-    expected = copy.manifest.content.size if copy.manifest and not arguments.paths else None
+    if arguments.dry_run:
+        return _preview_files_there(arguments, copy, on)
     end_cleanly_on_signals()
     with (
         opened_host(on) as host,
-        Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress,
+        Progress(copy.backup_id, _whole_size(arguments, copy), quiet=arguments.quiet or arguments.json) as progress,
     ):
-        paths = [os.fsencode(path) for path in arguments.paths]
         try:
-            placement = _placement(arguments)
-            report = restore_files_there(copy, host, folder, paths, placement, on_progress=progress.advance)
+            report = restore_files_there(
+                copy,
+                host,
+                folder,
+                _paths(arguments),
+                _placement(arguments),
+                on_progress=progress.advance,
+                on_expected=_on_expected(arguments, progress),
+            )
         except InterruptedRun as interruption:
             what = f"What lies in {folder} on {host.name} now is whole; the rest was removed again."
             raise _explained(interruption, [what]) from interruption
     return _tell_files(arguments, copy, f"{folder} on {host.name}", report)
+
+
+def _preview_files_there(arguments: argparse.Namespace, copy: StoredCopy, on: Backup) -> int:
+    from operations.restore_preview import preview_files_there
+    from operations.restore_there import opened_host
+
+    folder = str(arguments.to)
+    with opened_host(on) as host:
+        asked = (copy, host, folder, _paths(arguments), _placement(arguments))
+        to = f"{folder} on {host.name}"
+        return restore_preview.show_files(arguments, copy, to, partial(preview_files_there, *asked))
+
+
+def _whole_size(arguments: argparse.Namespace, copy: StoredCopy) -> int | None:
+    return copy.manifest.content.size if copy.manifest and not arguments.paths else None
+
+
+def _on_expected(arguments: argparse.Namespace, progress: Progress) -> Callable[[int], None] | None:
+    """The size of a selection takes a reading of the whole index, so it is asked for only where somebody looks."""
+    return progress.expect if arguments.paths and progress.is_shown else None
+
+
+def _paths(arguments: argparse.Namespace) -> list[bytes]:
+    return [os.fsencode(path) for path in arguments.paths]
 
 
 def _placement(arguments: argparse.Namespace) -> Placement:
@@ -208,6 +251,8 @@ def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup
         Progress(choice.copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress,
     ):
         restore = DatabaseRestore(contents, database, host_name, progress.advance)
+        if arguments.dry_run:
+            return restore_preview.show_databases(arguments, choice.copy, restore, wanted)
         try:
             restore.run(wanted, replace=arguments.replace, with_accounts=not arguments.no_accounts)
         except InterruptedRun as interruption:

@@ -43,15 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
     copy = choose_to_read(arguments).copy
     entries = list_contents(copy, [os.fsencode(path) for path in arguments.paths])
     if arguments.json:
-        show_json({"copy": copy_document(copy), "members": [_entry_document(entry) for entry in entries]})
+        show_json({"copy": copy_document(copy), "members": [entry_document(entry) for entry in entries]})
         return EXIT_GOOD
     show(f"{styled(str(copy), 'bold')}: {copy.keys.archive}")
     for entry in entries:
-        show(_entry_line(entry))
+        show(entry_line(entry))
     return EXIT_GOOD
 
 
-def _entry_line(entry: Entry) -> str:
+def entry_line(entry: Entry) -> str:
+    """A member as ``ls -l`` shows it."""
     import stat
     from datetime import UTC, datetime
 
@@ -73,7 +74,8 @@ def _entry_line(entry: Entry) -> str:
     return f"{mode} {owner:<17} {entry.size:>14,} {made:>16} {name}"
 
 
-def _entry_document(entry: Entry) -> dict[str, object]:
+def entry_document(entry: Entry) -> dict[str, object]:
+    """A member for ``--json``."""
     from utils import printable
 
     member = entry.member

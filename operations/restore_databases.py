@@ -67,7 +67,7 @@ class DatabaseRestore:
     def __init__(self, contents: DatabasesInCopy, database: Database, host_name: str, on_progress: OnProgress) -> None:
         self._contents = contents
         self._database = database
-        self._host_name = host_name
+        self.host_name = host_name
         self._on_progress = on_progress
         self.report = DatabaseReport()
 
@@ -101,13 +101,21 @@ class DatabaseRestore:
         """Before the first is touched."""
         names = [each.name for each in wanted if self._database.exists(each.name)]
         if names:
-            listed = ", ".join(f'"{name}"' for name in names)
-            those = f"the database {listed}" if len(names) == 1 else f"the databases {listed}"
-            raise RestoreError(
-                f"On {self._host_name} there {'is' if len(names) == 1 else 'are'} {those} already, so nothing was "
-                f"restored. {'Give another name, or let it' if len(wanted) == 1 else 'Let what is there'} be replaced "
-                "with --replace."
-            )
+            raise RestoreError(self.refusal(names, len(wanted)))
+
+    def existing(self, wanted: Sequence[WantedDatabase]) -> list[str]:
+        """Which of the names are taken; what others have left there is remarked. Raises as :meth:`run` does."""
+        self._remark_leftovers(wanted)
+        return [each.name for each in wanted if self._database.exists(each.name)]
+
+    def refusal(self, names: Sequence[str], wanted: int) -> str:
+        """Why nothing is restored where these names, of ``wanted``, are taken, and nothing may be replaced."""
+        listed = ", ".join(f'"{name}"' for name in names)
+        those = f"the database {listed}" if len(names) == 1 else f"the databases {listed}"
+        return (
+            f"On {self.host_name} there {'is' if len(names) == 1 else 'are'} {those} already, so nothing was restored. "
+            f"{'Give another name, or let it' if wanted == 1 else 'Let what is there'} be replaced with --replace."
+        )
 
     def _restore(self, wanted: WantedDatabase, *, replace: bool) -> None:
         stored = wanted.stored

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from archives.entry import Entry
 from archives.zip_reader import ReadRange, ZipReader
 from hosts.local_tree import LocalTree
-from model import MemberKind, Overwrite
+from model import Overwrite
 from operations.restore_content import FATAL_ERRORS, ContentWriter
-from operations.restore_place import A_FOLDER_LIES_THERE, Fate, OnWritten, Written, fate_of
+from operations.restore_look import LocalLook
+from operations.restore_place import Fate, OnWritten, Written
 
 # link(2): a file system without hard links, too many of one file, or a mount between the two.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -69,20 +70,17 @@ class LocalPlace:
             self._on_written(written)
 
     def _wanted(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those that do not stay as they are there; what else lies in the way is found when they are made."""
+        """Those that do not stay as they are there; the others are told. Asked only where some may stay."""
         if self._overwrite not in (Overwrite.NEVER, Overwrite.OLDER):
             yield from entries
             return
-        for entry in entries:
-            fate = Fate.NEW
-            with suppress(OSError):
-                fate = fate_of(entry.member, self._tree.found_at(entry.member.path), self._overwrite)
-            if fate is Fate.STAYS:
-                self._on_written(Written(entry, stays=True))
-            elif fate is Fate.BLOCKED and entry.member.kind is not MemberKind.DIRECTORY:
-                self._on_written(Written(entry, problem=A_FOLDER_LIES_THERE))
+        for looked in LocalLook(self._tree, self._overwrite).at(entries):
+            if looked.problem is not None:
+                self._on_written(Written(looked.entry, problem=looked.problem))
+            elif looked.fate is Fate.STAYS:
+                self._on_written(Written(looked.entry, stays=True))
             else:
-                yield entry
+                yield looked.entry
 
 
 @contextmanager

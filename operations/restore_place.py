@@ -12,6 +12,7 @@ from archives.zip_reader import ZipReader
 from model import Found, Member, MemberKind, Overwrite
 
 A_FOLDER_LIES_THERE = "a folder lies there, and a folder is never replaced"
+NO_FOLDER_THERE = "what should be its folder is a file or a link there, and no link is followed"
 
 
 @dataclass(slots=True)

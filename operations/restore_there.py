@@ -18,21 +18,19 @@ from errors import HoldfastError, HostError, InterruptedRun, RestoreError
 from hosts.command import CommandHost
 from hosts.factory import command_host
 from hosts.local_tree import attributes_for_another_owner, mode_for_another_owner, split_path
-from model import INTO_NEW_FOLDER, Backup, Found, Member, MemberKind, OnProgress, Owners, Placement
+from model import INTO_NEW_FOLDER, Backup, Member, MemberKind, OnProgress, Owners, Placement
 from operations.copies import StoredCopy
 from operations.member_content import Part, parts_from_zip, parts_in_order
 from operations.restore import OnExpected, Restoration, RestoreReport
 from operations.restore_content import ranges_of
-from operations.restore_place import A_FOLDER_LIES_THERE, Fate, OnWritten, Written, fate_of
+from operations.restore_look import RemoteLook
+from operations.restore_place import Fate, OnWritten, Written
 from sources.path_list import PathList
 from sources.remote_tree import Pair, RemoteTree
 from sources.tar_writer import END, TarWriter, padding
 from utils import joined
 
 _CHUNK = 256 << 10
-
-# How many files are asked for at once whether something lies in their place.
-_LOOKED_AT_TOGETHER = 500
 
 _NOT_RESTORED = b""
 
@@ -92,13 +90,13 @@ class RemotePlace:
         self._read = read
         self._tree = tree
         self._on_written = on_written
-        self._overwrite = placement.overwrite
+        self._look = RemoteLook(
+            tree.found if placement.overwrite is not None else None, placement.overwrite, tree.time_step_ns
+        )
         self._owners = placement.owners
         self._tar = TarWriter(with_pax=tree.is_gnu)
         self._came = PathList()  # by number the real path, or _NOT_RESTORED
         self._links: list[tuple[bytes, int]] = []
-        self._folders: set[bytes] = set()
-        self._closed_folders: set[bytes] = set()
         self._changed: list[Entry] = []
         self._lost: set[str] = set()
 
@@ -166,49 +164,14 @@ class RemotePlace:
     # --- what can be made ---
 
     def _possible(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those in whose place nothing lies that has to stay; the others are told. The folders above are noted."""
-        some: list[Entry] = []
-        for entry in entries:
-            split_path(entry.member.path)
-            some.append(entry)
-            if len(some) == _LOOKED_AT_TOGETHER or self._overwrite is None:
-                yield from self._possible_of(some)
-                some = []
-        yield from self._possible_of(some)
-
-    def _possible_of(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        new_folders: dict[bytes, None] = {}
-        for entry in entries:
-            path = entry.member.path + b"/" if entry.member.kind is MemberKind.DIRECTORY else entry.member.path
-            while (path := path.rpartition(b"/")[0]) and path not in self._folders:
-                new_folders[path] = None
-                self._folders.add(path)
-        found: dict[bytes, Found] = {}
-        if self._overwrite is not None and entries:
-            paths = dict.fromkeys([*new_folders, *(entry.member.path for entry in entries)])
-            found = self._tree.found(list(paths))
-            self._closed_folders |= {path for path in new_folders if path in found and not found[path].is_folder}
-        for entry in entries:
-            lies_there = found.get(entry.member.path)
-            fate = fate_of(entry.member, lies_there, self._overwrite, self._tree.time_step_ns)
-            problem = self._problem_at(entry.member, is_blocked=fate is Fate.BLOCKED)
-            if problem is not None:
-                self._on_written(Written(entry, problem=problem))
-            elif fate is Fate.STAYS:
-                self._on_written(Written(entry, stays=True))
+        """Those that are to be made; the others are told."""
+        for looked in self._look.at(entries):
+            if looked.problem is not None:
+                self._on_written(Written(looked.entry, problem=looked.problem))
+            elif looked.fate is Fate.STAYS:
+                self._on_written(Written(looked.entry, stays=True))
             else:
-                yield entry
-
-    def _problem_at(self, member: Member, *, is_blocked: bool) -> str | None:
-        is_folder = member.kind is MemberKind.DIRECTORY
-        if not is_folder and (is_blocked or member.path in self._folders):
-            return A_FOLDER_LIES_THERE
-        if self._closed_folders:
-            path = member.path + b"/" if is_folder else member.path
-            while path := path.rpartition(b"/")[0]:
-                if path in self._closed_folders:
-                    return "what should be its folder is a file or a link there, and no link is followed"
-        return None
+                yield looked.entry
 
     def _unopposed(self, symlinks: Iterable[Entry]) -> Iterator[Entry]:
         """Those whose name no file of this restore has."""

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 
 from errors import HostError, ProgramError, RestoreError
 from hosts.command import Command, CommandHost, RunningCommand
 from hosts.local_tree import NOT_EMPTY
 from model import Found, Overwrite
 from sources.programs import output_of
+from sources.remote_look import decoded, found_there, in_argument_lists, time_step_ns
 from sources.tar_program import ENVIRONMENT, PROBE, TarKind, new_infix, recognised
 from utils import printable
 
@@ -50,30 +50,6 @@ rm -f "$1/$2/file" "$1/$2/link"
 printf '%s\\0%s\\0%s\\0%s\\0%s\\0' "$links" "$(id -u) $(id -g)" "$made" "$(stat -c %.9Y "$1" 2>/dev/null)" "$found"
 """
 )
-
-# Prints the number and the kind of each path at which something is; then, where the first argument after the folder is
-# `times`, the time of each of these in seconds.
-_FOUND = """
-cd "$1" || exit
-times=$2
-shift 2
-number=0
-for path; do
-    shift
-    path=./$path
-    kind=
-    if [ -h "$path" ]; then kind=other
-    elif [ -d "$path" ]; then kind=folder
-    elif [ -e "$path" ]; then kind=other
-    fi
-    if [ -n "$kind" ]; then
-        echo "$number $kind"
-        [ -z "$times" ] || set -- "$@" "$path"
-    fi
-    number=$((number+1))
-done
-[ $# -eq 0 ] || stat -c %.9Y "$@"
-"""
 
 # Pairs of a name of ours and the real one.
 _MOVE = """
@@ -114,9 +90,6 @@ _GNU_OPTIONS = (
 )
 _BUSYBOX_OPTIONS = ("-p",)
 
-# One argument list; Linux takes 128 KiB of one argument, and all of them together where the stack is small.
-_LONGEST_ARGUMENTS = 96 << 10
-
 # What GNU tar says of an attribute that it could not set, while the content is there.
 _REFUSALS = {
     "owner": re.compile(rb": Cannot change ownership to "),
@@ -128,8 +101,6 @@ _WITHOUT_CONSEQUENCE = re.compile(
     rb"Exiting with failure status|time stamp .* in the future|implausibly old time stamp"
 )
 _LINES_SHOWN = 5
-
-_TIME = re.compile(r"-?\d+(\.\d{9})?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -165,7 +136,7 @@ class RemoteTree:
             self.has_hard_links = links == "links"
             self.user_number, self.group_number = map(int, user.split())
             self.tar = recognised(tar, marked, said, host.name).kind
-            self.time_step_ns = self._time_step(time)
+            self.time_step_ns = time_step_ns(host, self.tar, time, self._overwrite)
         except BaseException:
             with suppress(HostError):
                 self.close()
@@ -181,18 +152,8 @@ class RemoteTree:
         return self.user_number == 0
 
     def found(self, paths: Sequence[bytes]) -> dict[bytes, Found]:
-        """What lies at these paths, but for those at which there is nothing; with times where older files are to be
-        replaced."""
-        found: dict[bytes, Found] = {}
-        times = "times" if self._overwrite is Overwrite.OLDER else ""
-        for some in _in_argument_lists(paths):
-            command = Command(("sh", "-c", _FOUND, "sh", self._folder, times, *map(_decoded, some)), ENVIRONMENT)
-            answer = output_of(self.host, command).decode("ascii").splitlines()
-            kinds = [line.split() for line in answer if " " in line]
-            seconds = [line for line in answer if " " not in line]
-            for (number, kind), text in zip(kinds, seconds or ["0"] * len(kinds), strict=True):
-                found[some[int(number)]] = Found(kind == "folder", _nanoseconds(text))
-        return found
+        """As :func:`sources.remote_look.found_there`; with times where older files are to be replaced."""
+        return found_there(self.host, self._folder, paths, with_times=self._overwrite is Overwrite.OLDER)
 
     def unpack(self, archive: Iterable[bytes], *, into_ours: bool = False, are_names: bool = False) -> None:
         """Unpack a tar archive in the folder; ``into_ours`` says that all of it comes into ``ours``, ``are_names`` that
@@ -227,14 +188,14 @@ class RemoteTree:
         """Give files of ours their real names, on a file system without hard links. What lies there is replaced, unless
         ``overwrite`` is ``NEVER``."""
         how = "-n" if self._overwrite is Overwrite.NEVER else "-f"
-        for some in _in_argument_lists(argument for pair in pairs for argument in (pair.ours, pair.real)):
-            output_of(self.host, Command(("sh", "-c", _MOVE, "sh", self._folder, how, *map(_decoded, some))))
+        for some in in_argument_lists(argument for pair in pairs for argument in (pair.ours, pair.real)):
+            output_of(self.host, Command(("sh", "-c", _MOVE, "sh", self._folder, how, *map(decoded, some))))
 
     def change_modes(self, modes: Iterable[tuple[int, bytes]]) -> None:
         """Set the modes of folders, in this order."""
         pairs = (argument for mode, path in modes for argument in (b"%o" % mode, path))
-        for some in _in_argument_lists(pairs):
-            output_of(self.host, Command(("sh", "-c", _CHANGE_MODES, "sh", self._folder, *map(_decoded, some))))
+        for some in in_argument_lists(pairs):
+            output_of(self.host, Command(("sh", "-c", _CHANGE_MODES, "sh", self._folder, *map(decoded, some))))
 
     @property
     def what_is_left(self) -> str:
@@ -251,16 +212,6 @@ class RemoteTree:
     def _occupied(self, leftovers: str) -> str:
         hint = f" A restore that was killed has left {leftovers} there: remove it." if leftovers else ""
         return f"{self} is {NOT_EMPTY}{hint}"
-
-    def _time_step(self, time: str) -> int:
-        """To what the times of files are kept and told there: a billionth of a second, or a second."""
-        if self._overwrite is Overwrite.OLDER and not _TIME.fullmatch(time):
-            raise RestoreError(
-                f"{self.host.name} has no program stat that tells when files were modified, as those of GNU and "
-                "BusyBox do, so which are older cannot be known there, and nothing was restored. Choose --overwrite "
-                "never or always."
-            )
-        return 1 if self.is_gnu and "." in time else 10**9
 
     def _until_said(self, archive: Iterable[bytes], listener: _Listener) -> Iterator[bytes]:
         """The archive, as long as tar says nothing that makes the rest vain: a disk may be full."""
@@ -303,30 +254,7 @@ class _Listener(threading.Thread):
     def _hear(self, line: bytes) -> None:
         refused = [name for name, words in _REFUSALS.items() if words.search(line)]
         if found := _REFUSED_ATTRIBUTE.search(line):
-            refused.append(_decoded(found[1]) if found[1] else "extended attributes")
+            refused.append(decoded(found[1]) if found[1] else "extended attributes")
         self.refused_attributes.update(refused)
         if not refused and not _WITHOUT_CONSEQUENCE.search(line) and len(self.complaints) < _LINES_SHOWN:
             self.complaints.append(printable(line))
-
-
-def _in_argument_lists(arguments: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """An even number in each, so that pairs stay together."""
-    some: list[bytes] = []
-    length = 0
-    for argument in arguments:
-        some.append(argument)
-        length += len(argument) + 1
-        if length > _LONGEST_ARGUMENTS and len(some) % 2 == 0:
-            yield some
-            some, length = [], 0
-    if some:
-        yield some
-
-
-def _nanoseconds(text: str) -> int:
-    """Of seconds with or without a fraction, as stat prints them."""
-    return int(Decimal(text) * 10**9)
-
-
-def _decoded(path: bytes) -> str:
-    return path.decode("utf-8", "surrogateescape")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,75 +14,19 @@ from errors import HoldfastError
 from hosts.command import Command
 from model import Found, Member, MemberKind, Overwrite, Owners, Placement
 from operations.copies import StoredCopy, read_entries
-from operations.restore import RestoreReport
 from operations.restore_place import Fate, fate_of
 from operations.restore_there import restore_files_there
-from tests.support.copies import make_copy, restore_copy, with_index
+from tests.support.copies import make_copy, with_index
 from tests.support.holdfast import BACKUP_ID, Holdfast
-from tests.support.remote_files import BUSYBOX_PROGRAMS, PreparedHost, make_programs, make_script
+from tests.support.occupied_folder import PLACES, copy, place, source, top
+from tests.support.remote_files import PreparedHost, make_script
 from tests.support.skips import requires_program, requires_root
 from tests.support.users import user_without_rights
 from tests.support.whole_trees import restored
 
+__all__ = ["copy", "source", "top"]
+
 pytestmark = requires_program("busybox")
-
-PLACES = ("here", "gnu", "busybox")
-T = 1_700_000_000 * 10**9
-"""When each file of the copy was modified; half a second later for `fraction`."""
-
-Restore = Callable[..., RestoreReport]
-
-
-def place(tmp_path: Path, name: str, *more_programs: str) -> Restore:
-    """A restore into a folder of this machine, or by the tar of a host."""
-    if name == "here":
-        return lambda copy, to, placement, *paths: restore_copy(copy, to, *paths, placement=placement)
-    path = make_programs(tmp_path / f"programs of {name}", name)
-    if name == "busybox":
-        for program in {"mkdir", "mv", "ln", "rm", "rmdir", "id", "chmod", *more_programs} - set(BUSYBOX_PROGRAMS):
-            (tmp_path / "programs of busybox" / program).symlink_to(shutil.which("busybox") or "")
-    host = PreparedHost(path)
-
-    def restore(copy: StoredCopy, to: Path, placement: Placement, *paths: bytes) -> RestoreReport:
-        return restore_files_there(copy, host, str(to), paths, placement, on_progress=lambda *_: None)
-
-    return restore
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "source"
-    (folder / "sub").mkdir(parents=True)
-    for name in ("new", "older", "same", "newer", "fraction", "sub/inner", "blocked"):
-        (folder / name).write_text(f"{name} of the copy")
-        os.utime(folder / name, ns=(T, T + 10**9 // 2 * (name == "fraction")))
-    os.link(folder / "older", folder / "zz linked")
-    (folder / "link").symlink_to("copy")
-    os.utime(folder / "link", ns=(T, T), follow_symlinks=False)
-    (folder / "sub").chmod(0o711)
-    return folder
-
-
-@pytest.fixture
-def copy(tmp_path: Path, source: Path) -> StoredCopy:
-    return make_copy(tmp_path / "storage", source)
-
-
-@pytest.fixture
-def top(tmp_path: Path, source: Path) -> Path:
-    """What lies in DIR before: another content of each file, with its time before, at or after that of the copy's."""
-    top = restored(tmp_path / "to", source)
-    (top / "sub").mkdir(parents=True)
-    (top / "sub").chmod(0o755)
-    (top / "blocked").mkdir()
-    for name, moved in (("older", -1), ("same", 0), ("newer", 1), ("sub/inner", -60), ("mine", 0)):
-        (top / name).write_text("there before")
-        os.utime(top / name, ns=(T, T + moved * 10**9))
-    (top / "fraction").write_text("there before")
-    os.utime(top / "fraction", ns=(T, T + 10**8))
-    (top / "link").symlink_to("before")
-    os.utime(top / "link", ns=(T, T - 10**9), follow_symlinks=False)
-    return top
 
 
 def replaced(top: Path) -> set[str]:
@@ -112,7 +54,7 @@ def test_never(name: str, copy: StoredCopy, top: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PLACES)
 def test_older(name: str, copy: StoredCopy, top: Path, tmp_path: Path) -> None:
-    restore = place(tmp_path, name, "stat")
+    restore = place(tmp_path, name)
     report = restore(copy, tmp_path / "to", Placement(Overwrite.OLDER))
     # BusyBox keeps whole seconds, so within one nothing is older there.
     by_fraction = set() if name == "busybox" else {"fraction"}
@@ -146,7 +88,7 @@ def test_no_link_is_followed(name: str, overwrite: Overwrite, source: Path, copy
     (top / "sub").symlink_to(outside)
     (top / "older").symlink_to(outside / "inner")
     os.utime(top / "older", ns=(0, 0), follow_symlinks=False)
-    report = place(tmp_path, name, "stat")(copy, tmp_path / "to", Placement(overwrite))
+    report = place(tmp_path, name)(copy, tmp_path / "to", Placement(overwrite))
     assert [path.name for path in outside.iterdir()] == ["inner"]
     assert (outside / "inner").read_text() == "outside"
     assert (top / "older").is_symlink() is (overwrite is Overwrite.NEVER)
