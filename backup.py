@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import command_line
@@ -24,12 +25,12 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from catalog import Catalog
-    from model import Backup, Configuration, Run
+    from model import Backup, Check, Configuration, Run
     from operations.dry_run import DryRun
     from operations.overview import Standing
 
 EXAMPLES = (
-    ("backup.py", "how every backup stands: last run, last good run, next run"),
+    ("backup.py", "how every backup stands: last run, last good run, last proven, next run"),
     ("backup.py shop/uploads", "run one backup now"),
     ("backup.py 'shop/*' blog", "run all backups of two projects"),
     ("backup.py --all", "run everything that is enabled"),
@@ -38,6 +39,9 @@ EXAMPLES = (
 
 # A clock that is set back a little just as cron starts a line must not make it the line of the day before.
 _CLOCK_SLACK = timedelta(seconds=30)
+
+# Of one backup; a disk that dies damages all copies on it.
+_CONCERNS_SHOWN = 3
 
 # The worst outcome decides the exit code of several runs.
 _WORST_FIRST = (EXIT_FAILED, EXIT_ALREADY_RUNNING, EXIT_PARTIAL, EXIT_GOOD)
@@ -208,9 +212,12 @@ def _show_overview(arguments: argparse.Namespace, configuration: Configuration, 
     elif not standings:
         show(f"There is no backup in {configuration.path} yet. Write one there; docs/config.md shows how.")
     else:
-        show(table(("BACKUP", "LAST RUN", "", "LAST GOOD RUN", "NEXT RUN"), [_overview_row(s) for s in standings]))
+        header = ("BACKUP", "LAST RUN", "", "LAST GOOD RUN", "LAST PROVEN", "NEXT RUN")
+        show(table(header, [_overview_row(standing) for standing in standings]))
         if any(standing.backup is None for standing in standings):
             show("\nAn orphaned backup is no longer in the configuration: it does not run, and its copies stay.")
+        for standing in standings:
+            _show_concerns(standing)
     return EXIT_GOOD
 
 
@@ -227,8 +234,41 @@ def _overview_row(standing: Standing) -> tuple[str, ...]:
         _local(last.started) if last else "never",
         last.status.value if last else "",
         _local(good.started) if good else "never",
+        _last_proven(standing),
         upcoming,
     )
+
+
+def _last_proven(standing: Standing) -> str:
+    """When a copy was last restored for real and compared well; where none ever was, when one was read back."""
+    from model import CheckOutcome
+
+    proven, verified = standing.checks.proven, standing.checks.verified
+    if proven is not None:
+        return _local(proven.started) + (" stale" if proven.outcome is CheckOutcome.STALE else "")
+    return f"verified {_local(verified.started)}" if verified is not None else "never"
+
+
+def _show_concerns(standing: Standing) -> None:
+    from model import CheckKind, CheckOutcome
+
+    concerns = standing.concerns
+    for check in concerns[-_CONCERNS_SHOWN:]:
+        what = "drill" if check.kind is CheckKind.DRILL else "verification"
+        how = {CheckOutcome.FAILED: "failed", CheckOutcome.STALE: "found it stale"}.get(
+            check.outcome, check.outcome.value
+        )
+        colour = "red" if check.outcome is CheckOutcome.FAILED else "yellow"
+        reason = check.message.partition("\n")[0]
+        show(
+            f"\n{check.backup_id}: the {what} of {check.copy} on {check.storage} {styled(how, colour)} at "
+            f"{_local(check.started)}. {reason}".rstrip()
+        )
+        drill = " --drill" if check.kind is CheckKind.DRILL else ""
+        show(f"  restore.py verify{drill} {check.backup_id}@{check.copy} --storage {quote(check.storage)} shows more.")
+    if len(concerns) > _CONCERNS_SHOWN:
+        hidden = len(concerns) - _CONCERNS_SHOWN
+        show(f"  Damaged copies of it that are not told here: {hidden:,}. backup.py --json names them.")
 
 
 def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:
@@ -308,7 +348,26 @@ def _standing_document(standing: Standing) -> dict[str, object]:
         "enabled": standing.backup is not None and standing.backup.enabled,
         "last": _run_document(standing.last),
         "last_good": _run_document(standing.last_good),
+        "last_proven": _check_document(standing.checks.proven),
+        "last_verified": _check_document(standing.checks.verified),
+        "last_checks": {kind.value: _check_document(check) for kind, check in standing.checks.last.items()},
+        "damaged": [_check_document(check) for check in standing.checks.damaged],
         "next_run": standing.next_run.isoformat() if standing.next_run else None,
+    }
+
+
+def _check_document(check: Check | None) -> dict[str, object] | None:
+    if check is None:
+        return None
+    return {
+        "id": check.id,
+        "kind": check.kind.value,
+        "copy": check.copy,
+        "storage": check.storage,
+        "started": check.started.isoformat(),
+        "ended": check.ended.isoformat(),
+        "outcome": check.outcome.value,
+        "message": check.message,
     }
 
 

@@ -1,4 +1,4 @@
-"""How every backup stands: its last run, its last good run, its next run."""
+"""How every backup stands: its last run, its last good run, its next run, and how far it is proven."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from catalog import Catalog
-from model import Backup, Configuration, Run
+from catalog import Catalog, LastChecks
+from model import Backup, Check, CheckKind, CheckOutcome, Configuration, Run
 from schedules.times import next_runs
 
 
@@ -20,6 +20,22 @@ class Standing:
     last: Run | None
     last_good: Run | None
     next_run: datetime | None
+    checks: LastChecks
+
+    @property
+    def concerns(self) -> list[Check]:
+        """The checks that somebody should know of: each copy that was found damaged and not found well since, the
+        newest drill unless it passed, and the newest verification where it could not be done."""
+        last = self.checks.last
+        newest = [check for check in (last.get(CheckKind.VERIFY), last.get(CheckKind.DRILL)) if check is not None]
+        return [
+            *self.checks.damaged,
+            *(
+                check
+                for check in newest
+                if check.outcome is not CheckOutcome.PASSED and check not in self.checks.damaged
+            ),
+        ]
 
 
 def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> Sequence[Standing]:
@@ -28,6 +44,7 @@ def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> S
     orphaned = [backup_id for backup_id in catalog.known_backup_ids() if backup_id not in configured]
     ids = [*configured, *orphaned]
     runs = catalog.last_runs(ids)
+    checks = catalog.last_checks(ids)
     standings = []
     for backup_id in ids:
         backup = configured.get(backup_id)
@@ -39,6 +56,7 @@ def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> S
                 runs[backup_id].last,
                 runs[backup_id].last_good,
                 upcoming[0] if upcoming else None,
+                checks[backup_id],
             )
         )
     return standings

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catalog import open_catalog
+from model import Check, CheckKind, CheckOutcome, Run, RunStatus
 from tests.support.holdfast import Holdfast
 from tests.support.trees import make_tree
 
@@ -104,6 +107,122 @@ def test_the_overview_as_json(every_standing: Holdfast) -> None:
     failed = shown["shop/failed"]
     assert failed["last"]["started"] > failed["last_good"]["started"]
     assert "cannot be read" in failed["last"]["message"]
+
+
+PROVEN = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+
+
+def check(
+    number: int,
+    backup_id: str,
+    kind: CheckKind = CheckKind.VERIFY,
+    outcome: CheckOutcome = CheckOutcome.PASSED,
+    message: str = "",
+) -> Check:
+    """Of a copy of its own; so many hours after ``PROVEN``."""
+    started = PROVEN + timedelta(hours=number)
+    copy = f"20261101T{number:02}0000Z"
+    return Check(f"{backup_id} {number}", backup_id, kind, copy, "my disk", started, started, outcome, message)
+
+
+@pytest.fixture
+def proven(holdfast: Holdfast, tree: Path) -> Holdfast:
+    """A backup for each way in which one can be proven or not. None has run, so that only the checks tell of one."""
+    drill, verify = CheckKind.DRILL, CheckKind.VERIFY
+    failed, stale, not_done = CheckOutcome.FAILED, CheckOutcome.STALE, CheckOutcome.NOT_DONE
+    names = ("never", "verified", "drilled", "stale", "failed", "dead-disk")
+    configure(holdfast, shop=[file_backup(name, tree) for name in names])
+    catalog = open_catalog(holdfast.state, None)
+    for each in (
+        check(0, "shop/verified"),
+        check(0, "shop/drilled", drill),
+        check(1, "shop/drilled"),
+        check(0, "shop/stale", drill),
+        check(1, "shop/stale", drill, stale, "The newest good copy is of 2026-11-01."),
+        check(0, "shop/failed", drill),
+        check(1, "shop/failed", verify, failed, "page.html: its CRC-32 differs\nindex.html: the same"),
+        check(2, "shop/failed", verify),
+        check(3, "shop/failed", drill, not_done, "There is no pg_ctl."),
+        *(check(number, "shop/dead-disk", verify, failed) for number in range(5)),
+        check(0, "gone/long-ago"),
+    ):
+        catalog.record_check(each)
+    catalog.close()
+    return holdfast
+
+
+def test_the_overview_says_what_is_proven(proven: Holdfast) -> None:
+    shown = proven.run("backup.py", env={"TZ": "Etc/GMT-2"})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    table, concerns = shown.stdout.split("\n\nAn orphaned", 1)
+    header, *rows = table.splitlines()
+    at, until = header.index("LAST PROVEN"), header.index("NEXT RUN")
+    assert {row.split()[0]: row[at:until].strip() for row in rows} == {
+        "shop/never": "never",
+        "shop/verified": "verified 2026-11-20 14:30",
+        "shop/drilled": "2026-11-20 14:30",
+        "shop/stale": "2026-11-20 15:30 stale",
+        "shop/failed": "2026-11-20 14:30",
+        "shop/dead-disk": "never",
+        "gone/long-ago": "verified 2026-11-20 14:30",
+    }
+    assert [line for line in concerns.splitlines()[1:] if line and "shop/dead-disk" not in line] == [
+        "shop/stale: the drill of 20261101T010000Z on my disk found it stale at 2026-11-20 15:30. "
+        "The newest good copy is of 2026-11-01.",
+        "  restore.py verify --drill shop/stale@20261101T010000Z --storage 'my disk' shows more.",
+        "shop/failed: the verification of 20261101T010000Z on my disk failed at 2026-11-20 15:30. "
+        "page.html: its CRC-32 differs",
+        "  restore.py verify shop/failed@20261101T010000Z --storage 'my disk' shows more.",
+        "shop/failed: the drill of 20261101T030000Z on my disk could not be done at 2026-11-20 17:30. "
+        "There is no pg_ctl.",
+        "  restore.py verify --drill shop/failed@20261101T030000Z --storage 'my disk' shows more.",
+        "  Damaged copies of it that are not told here: 2. backup.py --json names them.",
+    ]
+    told = [line.split()[4] for line in concerns.splitlines() if line.startswith("shop/dead-disk: ")]
+    assert told == [f"20261101T{number:02}0000Z" for number in (2, 3, 4)]
+
+
+def test_what_is_proven_as_json(proven: Holdfast) -> None:
+    shown = standings(proven)
+    checks = {
+        backup: [
+            (standing[key] and (standing[key]["started"], standing[key]["outcome"]))
+            for key in ("last_proven", "last_verified")
+        ]
+        for backup, standing in shown.items()
+    }
+    first, second, third = ((PROVEN + timedelta(hours=number)).isoformat() for number in range(3))
+    assert checks == {
+        "shop/never": [None, None],
+        "shop/verified": [None, (first, "passed")],
+        "shop/drilled": [(first, "passed"), (second, "passed")],
+        "shop/stale": [(second, "stale"), None],
+        "shop/failed": [(first, "passed"), (third, "passed")],
+        "shop/dead-disk": [None, None],
+        "gone/long-ago": [None, (first, "passed")],
+    }
+    last = shown["shop/failed"]["last_checks"]
+    assert {kind: check["outcome"] for kind, check in last.items()} == {
+        "verify": "passed",
+        "drill": "could not be done",
+    }
+    assert last["drill"]["message"] == "There is no pg_ctl."
+    assert [check["copy"] for check in shown["shop/failed"]["damaged"]] == ["20261101T010000Z"]
+    assert len(shown["shop/dead-disk"]["damaged"]) == 5
+    assert shown["shop/never"]["last_checks"] == {}
+
+
+def test_the_widest_row_of_an_ordinary_backup_fits(holdfast: Holdfast, tree: Path) -> None:
+    configure(holdfast, shop_production=[file_backup("uploads", tree)])
+    catalog = open_catalog(holdfast.state, None)
+    catalog.begin_run(Run("1", "shop-production/uploads", PROVEN + timedelta(hours=1)))
+    catalog.mark_dead_runs("shop-production/uploads", PROVEN)
+    catalog.finish_run(Run("2", "shop-production/uploads", PROVEN, status=RunStatus.GOOD))
+    catalog.record_check(check(0, "shop-production/uploads"))
+    catalog.close()
+    lines = holdfast.run("backup.py").stdout.splitlines()
+    assert all(word in lines[1] for word in ("interrupted", "verified"))
+    assert len(lines[1]) <= 120, lines[1]
 
 
 def test_an_empty_configuration_says_what_to_do(holdfast: Holdfast) -> None:
