@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import command_line
-from commands import copying, listing, pins, places, pruning, rebuilding, restoring, showing, verification
+from commands import copying, finding, listing, pins, places, pruning, rebuilding, restoring, showing, verification
 
 _Examples = Sequence[tuple[str, str]]
 
@@ -27,6 +27,7 @@ def main() -> int:
     add = partial(_add_command, commands)
     add("list", listing.HELP, listing.EXAMPLES, listing.add_arguments, listing.run)
     add("show", showing.HELP, showing.EXAMPLES, showing.add_arguments, showing.run)
+    add("find", finding.HELP, finding.EXAMPLES, finding.add_arguments, finding.run)
     add("restore", restoring.HELP, restoring.EXAMPLES, restoring.add_arguments, restoring.run)
     add("verify", verification.HELP, verification.EXAMPLES, verification.add_arguments, verification.run)
     add("copy", copying.HELP, copying.EXAMPLES, copying.add_arguments, copying.run)
@@ -63,11 +64,13 @@ def _add_command(
 
 
 def _parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The arguments, where a PATH may follow an option: argparse takes all positional arguments at the first of them
-    (https://github.com/python/cpython/issues/59317)."""
+    """The arguments, where a PATH or an ID may follow an option: argparse takes all positional arguments at the first
+    of them (https://github.com/python/cpython/issues/59317)."""
     arguments, rest = parser.parse_known_args()
     options_end = rest.index("--") if "--" in rest else len(rest)
     unknown = [text for text in rest[:options_end] if text.startswith("-")]
+    if len(rest) == 1 and not unknown and getattr(arguments, "backup", "") is None:
+        arguments.backup = rest.pop()
     if unknown or (rest and "paths" not in arguments):
         parser.error(f"unrecognized arguments: {' '.join(unknown or rest)}")
     if rest:

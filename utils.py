@@ -55,6 +55,15 @@ def parse_timestamp(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def local_time(nanoseconds: int) -> str:
+    """``2026-11-20 03:00`` in this machine's zone, of a time since 1970; seconds where no calendar has it."""
+    seconds = nanoseconds // 1_000_000_000
+    try:
+        return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
 def format_size(size: float) -> str:
     """``950 B``, ``12.3 kB``, ``4.56 GB``: decimal units (1 kB = 1,000 B), three digits."""
     if abs(size) < 1000:

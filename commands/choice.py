@@ -106,13 +106,22 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
 
 
 def _require_trusted(copy: StoredCopy, *, is_wanted: bool) -> None:
-    """Where no key is trusted at all (the state folder was lost), nobody can tell, and the copy is used."""
+    refusal = why_refused(copy, is_wanted=is_wanted)
+    if refusal is not None:
+        raise HoldfastError(refusal)
+    if copy.origin is not None and copy.origin.remark is not None:
+        complain(f"warning: {copy}: {copy.origin.remark}.")
+
+
+def why_refused(copy: StoredCopy, *, is_wanted: bool) -> str | None:
+    """Why a copy that nobody vouches for is not used, unless it ``is_wanted``; None where it may be.
+
+    Where no key is trusted at all (the state folder was lost), nobody can tell, and the copy is used.
+    """
     remark = copy.origin.remark if copy.origin is not None else None
-    if remark is None:
-        return
-    if copy.keyring.trusted and not is_wanted:
-        raise HoldfastError(f"{copy} is not used: {remark}. If you know that it is yours, use it with --untrusted.")
-    complain(f"warning: {copy}: {remark}.")
+    if remark is None or is_wanted or not copy.keyring.trusted:
+        return None
+    return f"{copy} is not used: {remark}. If you know that it is yours, use it with --untrusted."
 
 
 def require_target(backup: Owner, storage_name: str | None) -> None:

@@ -54,24 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
 def entry_line(entry: Entry) -> str:
     """A member as ``ls -l`` shows it."""
     import stat
-    from datetime import UTC, datetime
 
-    from utils import printable
+    from utils import local_time, printable
 
     member = entry.member
     kinds = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": stat.S_IFLNK}
     mode = stat.filemode(kinds[member.kind.value] | member.mode)
     owner = f"{member.user or member.uid}/{member.group or member.gid}"
-    try:
-        made = datetime.fromtimestamp(member.modified_ns // 1_000_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-    except (ValueError, OverflowError, OSError):
-        made = str(member.modified_ns // 1_000_000_000)
     name = printable(member.path)
     if member.link_target is not None:
         name += f" -> {printable(member.link_target)}"
     if member.hard_link_to is not None:
         name += f" (the same file as {printable(member.hard_link_to)})"
-    return f"{mode} {owner:<17} {entry.size:>14,} {made:>16} {name}"
+    return f"{mode} {owner:<17} {entry.size:>14,} {local_time(member.modified_ns):>16} {name}"
 
 
 def entry_document(entry: Entry) -> dict[str, object]:

@@ -25,16 +25,17 @@ def is_pattern(path: bytes) -> bool:
 class PathPattern:
     """One such PATH, compiled. The time for a path grows with its levels times those of the pattern, and no faster."""
 
-    def __init__(self, pattern: bytes) -> None:
+    def __init__(self, pattern: bytes, *, ignore_case: bool = False) -> None:
         """Slashes at its beginning and its end do not count."""
+        flags = re.IGNORECASE if ignore_case else 0
         parts = pattern.strip(b"/").split(b"/")
         fixed = 0
-        while fixed < len(parts) - 1 and not is_pattern(parts[fixed]):
+        while fixed < len(parts) - 1 and not is_pattern(parts[fixed]) and not ignore_case:
             fixed += 1
         self._start = b"".join(part + b"/" for part in parts[:fixed])
-        self._levels: list[_Level] = [_compiled(part) for part in parts[fixed:]]
+        self._levels: list[_Level] = [_compiled(part, flags) for part in parts[fixed:]]
         if self._levels[-1] is _ANY_LEVELS:  # a folder is not below itself
-            self._levels.append(_compiled(b"*"))
+            self._levels.append(_compiled(b"*", flags))
 
     def matches(self, path: bytes) -> bool:
         """Whether it stands for this very path."""
@@ -77,7 +78,7 @@ class PathPattern:
         return places
 
 
-def _compiled(part: bytes) -> _Level:
+def _compiled(part: bytes, flags: int) -> _Level:
     if part == b"**":
         return _ANY_LEVELS
-    return re.compile(fnmatch.translate(part.decode("utf-8", "surrogateescape")))
+    return re.compile(fnmatch.translate(part.decode("utf-8", "surrogateescape")), flags)
