@@ -250,7 +250,11 @@ def split_signature(data: bytes) -> tuple[bytes, Signature | None]:
         if _SIGNATURE_BEGIN in lines_above:
             raise ForgedManifestError("the signature of the manifest is not where it was written: it was changed")
         return lines_above, None
-    return lines_above[:start], Signature(found[1].decode("ascii"), base64.b64decode(found[2]))
+    signature = Signature(found[1].decode("ascii"), base64.b64decode(found[2]))
+    # The last character of Base64 has bits that mean nothing, and would pass whatever they are.
+    if signature.line() != found[0]:
+        raise ForgedManifestError("the signature of the manifest is not written as it was: it was changed")
+    return lines_above[:start], signature
 
 
 def _how_to_open(archive_name: str, opened_by: Sequence[str]) -> str:

@@ -320,3 +320,13 @@ def test_a_state_folder_that_takes_no_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="signing-key"):
         signing_key(tmp_path / "file")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_bits_of_the_signature_that_mean_nothing_are_not_changed_unnoticed(tmp_path: Path) -> None:
+    signed = manifest().signed(signing_key(tmp_path).sign).encode()
+    lines = signed[: signed.index(b'  "sha256_of_lines_above"')]
+    end = lines.rindex(b'=="},')
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = bytes([alphabet[alphabet.index(lines[end - 1]) ^ 1]])
+    with pytest.raises(ForgedManifestError):
+        split_signature(with_its_checksum(lines[: end - 1] + other + lines[end:]))

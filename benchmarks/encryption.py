@@ -1,0 +1,110 @@
+"""What encryption costs a run, and how fast copies are verified, with and without the key."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from archives.age_keys import NewIdentity, new_identity
+from benchmarks.archives import REPOSITORY, holdfast
+from benchmarks.corpora import size_and_count, warm
+from benchmarks.measure import Contender, Measured, take_turns
+from benchmarks.report import Table
+
+_PLAIN, _ENCRYPTED, _ZIP_AND_AGE = "Holdfast, plain", "Holdfast, encrypted", "zip -r - | age"
+_HASH, _OPENED, _SHA256SUM = "Holdfast, without the key", "Holdfast, with the key", "sha256sum"
+
+_CONFIGURATION = """\
+PROJECTS:
+  - NAME: bench
+    BACKUPS:
+      - FILE_BACKUP:
+          - NAME: corpus
+            INTERVALS: "@daily"
+            FILE_PATH: {path}
+            ENCRYPT_TO: {recipient}
+            UPLOAD_TO: {{STORAGE_NAME: LOCAL, PATH: ""}}
+"""
+
+
+def encrypting(corpus: Path, rounds: int) -> Table:
+    """From the corpus to nowhere: what is left is reading, packing and encrypting."""
+    recipient = _new_identity().recipient
+    pack = [sys.executable, "-m", "benchmarks.pack_to_nowhere", str(corpus)]
+    there = {"PYTHONPATH": str(REPOSITORY)}
+    zip_and_age = f"zip -r -q -y - '{corpus}' | age --encrypt --recipient {recipient}"
+    contenders = [
+        Contender(_PLAIN, pack, environment=there),
+        Contender(_ENCRYPTED, [*pack, recipient], environment=there),
+        Contender(_ZIP_AND_AGE, ["sh", "-c", f"{zip_and_age} > /dev/null"]),
+    ]
+    results = take_turns(contenders, rounds, lambda: warm(corpus))
+    size, count = size_and_count(corpus)
+    return Table(
+        f"Encrypting {corpus.name} files",
+        f"{count:,} files, {size / 1e9:.2f} GB, packed to nowhere, to one recipient of age.",
+        ("command", "seconds", "× Holdfast's plain time", "processor seconds", "peak memory"),
+        [_row(result, results[_PLAIN]) for result in results.values()],
+        [(result.name, result.median) for result in results.values()],
+    )
+
+
+def verifying(corpus: Path, work: Path, rounds: int) -> Table:
+    """An encrypted copy on a disk: its SHA-256 alone, and every member in it."""
+    folder = work / "encrypted"
+    identity = _new_identity()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    key = folder / "identity.txt"
+    key.write_text(identity.text.reveal())
+    (folder / "config.yaml").write_text(_CONFIGURATION.format(path=corpus, recipient=identity.recipient))
+    subprocess.run(holdfast("backup.py", folder, "-q", "bench/corpus"), check=True)
+    archive = next((folder / "backups").rglob("*.zip.age"))
+    verify = holdfast("restore.py", folder, "verify", "-q", "bench/corpus")
+    contenders = [
+        Contender(_HASH, verify),
+        Contender(_OPENED, [*verify, "--identity", str(key)]),
+        Contender(_SHA256SUM, ["sha256sum", str(archive)]),
+    ]
+    results = take_turns(contenders, rounds, lambda: warm(archive.parent))
+    size = archive.stat().st_size
+    content = size_and_count(corpus)[0]
+    shutil.rmtree(folder)
+    return Table(
+        f"Verifying {corpus.name} files, encrypted",
+        f"{size / 1e9:.2f} GB as they lie there, {content / 1e9:.2f} GB of content. Without the key the bytes are "
+        "compared with their SHA-256; with it every member is decrypted, unpacked and compared too.",
+        ("command", "seconds", "stored bytes a second", "processor seconds", "peak memory"),
+        [
+            [
+                result.name,
+                f"{result.median:.2f}",
+                f"{size / result.median / 1e9:.2f} GB/s",
+                f"{_processor_seconds(result):.2f}",
+                f"{max(result.peak_memory) / 1e6:.0f} MB",
+            ]
+            for result in results.values()
+        ],
+        [(result.name, result.median) for result in results.values()],
+    )
+
+
+def _new_identity() -> NewIdentity:
+    return new_identity(datetime.now(UTC))
+
+
+def _row(result: Measured, plain: Measured) -> list[str]:
+    return [
+        result.name,
+        f"{result.median:.2f}",
+        f"{result.median / plain.median:.2f}",
+        f"{_processor_seconds(result):.2f}",
+        f"{max(result.peak_memory) / 1e6:.0f} MB",
+    ]
+
+
+def _processor_seconds(result: Measured) -> float:
+    return sorted(result.processor_seconds)[len(result.processor_seconds) // 2]
