@@ -1,7 +1,7 @@
 """Packs a folder as a run does and throws the archive away.
 
-``python -m benchmarks.pack_to_nowhere FOLDER [RECIPIENT]``: with a recipient of age it is encrypted too. The catalog and the index are left out; what remains is reading, packing,
-encrypting, the hash, and Python.
+``python -m benchmarks.pack_to_nowhere FOLDER [RECIPIENT]``: with a recipient of age it is encrypted too. The catalog
+and the index are left out; what remains is reading, packing, encrypting, the hash, and Python.
 """
 
 from __future__ import annotations
