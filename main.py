@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import command_line
 from command_line import INSTALLATION, complain, is_terminal, show, show_json, styled
+from commands import keygen
 from errors import EXIT_FAILED, EXIT_GOOD, ScheduleError, UsageError
 from utils import format_count, printable, redact, utc_now
 
@@ -360,6 +361,7 @@ def _parser() -> argparse.ArgumentParser:
             ("main.py plan", "show what would change, and when each backup runs next"),
             ("main.py validate --config new.yaml", "check a configuration without touching anything"),
             ("main.py doctor", "try every storage for real, and say what to do where one fails"),
+            *keygen.EXAMPLES[:1],
             ("main.py remove", "take the lines of this configuration out again"),
         ],
     )
@@ -390,6 +392,7 @@ def _parser() -> argparse.ArgumentParser:
         ("main.py doctor", "after a change of config.yaml or .env, and whenever something is strange"),
         ("main.py doctor ONEDRIVE", "only this storage"),
     ).add_argument("storages", nargs="*", metavar="STORAGE", help="only these storages (default: everything)")
+    keygen.add_arguments(add(keygen.keygen, keygen.HELP, *keygen.EXAMPLES))
     add(schema, "print the JSON Schema of config.yaml", ("main.py schema > config.schema.json", "for your editor"))
     add(
         remove,

@@ -1,16 +1,18 @@
-"""What ``main.py doctor`` tries: the state, the catalog, each source's reach and every storage; and what to do."""
+"""What ``main.py doctor`` tries: state, catalog, encryption, each source's reach and every storage; and what to do."""
 
 from __future__ import annotations
 
 import enum
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archives.age_header import FILE_KEY_SIZE
+from archives.age_keys import Identity, parse_recipient, read_identity_file
 from catalog import open_catalog
-from errors import HoldfastError
+from errors import EncryptionKeyError, HoldfastError
 from model import Backup, Configuration, Target
 from operations.stopped_containers import would_stop
 from operations.storage_check import check_storage
@@ -45,6 +47,7 @@ def examine(configuration: Configuration, storage_names: Collection[str] = ()) -
     if not storage_names:
         yield _state(configuration.state_directory)
         yield _catalog(configuration)
+        yield from _encryption(configuration)
         for backup in configuration.enabled_backups:
             yield _source(backup, configuration)
     for target in targets(configuration, storage_names):
@@ -89,6 +92,71 @@ def _catalog(configuration: Configuration) -> Finding:
     except HoldfastError as error:
         return Finding("catalog", Verdict.FAILED, str(error))
     return Finding("catalog", Verdict.OK, f"it opens, and knows runs of {format_count(count, 'backup')}")
+
+
+def _encryption(configuration: Configuration) -> Iterator[Finding]:
+    """Nothing where no backup is encrypted and no private key is named."""
+    encrypted = [backup for backup in configuration.enabled_backups if backup.encryption is not None]
+    if encrypted:
+        yield _recipients(encrypted)
+    if configuration.identity_file is not None:
+        yield _identity(configuration.identity_file, encrypted)
+
+
+def _recipients(encrypted: Sequence[Backup]) -> Finding:
+    subject = "encryption"
+    for backup in encrypted:
+        for text in _recipients_of(backup):
+            try:
+                parse_recipient(text)
+            except EncryptionKeyError as error:
+                return Finding(subject, Verdict.FAILED, f"{backup.id}: {error}")
+    to_keys = [backup for backup in encrypted if _recipients_of(backup)]
+    keys = {text for backup in to_keys for text in _recipients_of(backup)}
+    ways = []
+    if to_keys:
+        ways.append(f"{format_count(len(to_keys), 'backup')} to {format_count(len(keys), 'public key')}")
+    if with_passphrase := len(encrypted) - len(to_keys):
+        ways.append(f"{format_count(with_passphrase, 'backup')} with a passphrase, which this machine has to hold")
+    return Finding(subject, Verdict.OK, ", ".join(ways))
+
+
+def _identity(path: Path, encrypted: Sequence[Backup]) -> Finding:
+    """A private key on the machine that makes the backups is at best a warning."""
+    subject = "AGE_IDENTITY_FILE"
+    if not os.path.lexists(path):
+        text = f"{path} is not there now. Copies that are encrypted to it can be drilled only while it is."
+        return Finding(subject, Verdict.WARNING, text)
+    try:
+        identities = read_identity_file(path)
+        closed = [backup.id for backup in encrypted if not _is_opened(backup, identities)]
+        others_can_read = path.stat().st_mode & 0o077 != 0
+    except EncryptionKeyError as error:
+        return Finding(subject, Verdict.FAILED, str(error))
+    except OSError as error:
+        return Finding(subject, Verdict.FAILED, f"{path} cannot be read: {error.strerror}.")
+    if closed:
+        text = f"The key in {path} does not open copies of {', '.join(closed)}: ENCRYPT_TO has other public keys there."
+        return Finding(subject, Verdict.FAILED, text)
+    if others_can_read:
+        text = f"Other users can read the private key in {path}. Run: chmod 600 {path}"
+        return Finding(subject, Verdict.FAILED, text)
+    text = (
+        f"The private key in {path} opens the encrypted copies. Whoever takes this machine can read them all with it. "
+        "Keep it here only for drills, or hold these on another machine."
+    )
+    return Finding(subject, Verdict.WARNING, text)
+
+
+def _is_opened(backup: Backup, identities: Sequence[Identity]) -> bool:
+    """Whether what is encrypted today can be decrypted; no private key belongs to a passphrase."""
+    file_key = os.urandom(FILE_KEY_SIZE)
+    stanzas = [parse_recipient(text).wrap(file_key) for text in _recipients_of(backup)]
+    return not stanzas or any(identity.unwrap(stanzas) == file_key for identity in identities)
+
+
+def _recipients_of(backup: Backup) -> tuple[str, ...]:
+    return backup.encryption.recipients if backup.encryption is not None else ()
 
 
 def _source(backup: Backup, configuration: Configuration) -> Finding:

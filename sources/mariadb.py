@@ -43,7 +43,7 @@ RESTORE_STEPS = """\
 Put the database back, as a user with all rights (with "--user=NAME --password" where the server wants them). CHARSET
    and COLLATION are those that databases.json says:
 
-       mariadb --execute="CREATE DATABASE NEW_DATABASE CHARACTER SET CHARSET COLLATE COLLATION"
+       mariadb --execute='CREATE DATABASE `NEW_DATABASE` CHARACTER SET CHARSET COLLATE COLLATION'
        mariadb --binary-mode --max-allowed-packet=1G NEW_DATABASE < restored/databases/FILE
 
    A new server gets the users and their rights after the databases (those that are there already, as root is, give an

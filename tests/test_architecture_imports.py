@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "command_line": {*COMMON, "config", "operations"},
     "interruption": {"errors", "utils"},
     "progress": {*COMMON, "command_line"},
-    "main": COMMAND,
+    "main": {*COMMAND, "commands"},
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
     "restore": {"command_line", "commands"},
     "commands": {*COMMAND, "archives", "catalog"},  # archives: annotations of what `show` prints; catalog: `rebuild`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from errors import StorageError, StorageUnavailableError
 from model import StorageDefinition, StorageType, StoredObject, Target
 from operations import storage_check
+from operations.doctor import examine
 from operations.storage_check import check_storage
 from schedules.cron_daemon import is_cron_running
 from storages.local import LocalStorage
 from storages.storage import Storage
 from storages.workplace import Workplace
 from storages.wrapper import StorageWrapper
+from tests.support.age_keys import KeyPair, make_key_pair
 from tests.support.crontab import StandInCrontab
 from tests.support.holdfast import Holdfast
 from tests.support.storage_contract import keys
@@ -169,3 +172,43 @@ def test_a_cron_daemon_is_known_by_its_name(tmp_path: Path, names: list[str], ex
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "comm").write_text(name + "\n")
     assert is_cron_running(tmp_path) is expected
+
+
+# --- encryption -------------------------------------------------------------------------------------------------
+
+
+def encrypted(
+    holdfast: Holdfast, tmp_path: Path, pair: KeyPair, file: Path | None = None
+) -> dict[str, tuple[str, str]]:
+    """What is found with a backup that is encrypted to a pair of keys, and with this AGE_IDENTITY_FILE."""
+    holdfast.configure(tmp_path / "tree", ENCRYPT_TO=[pair.public])
+    configuration = replace(holdfast.configuration(), identity_file=file)
+    return {each.subject: (each.verdict.value, each.text) for each in examine(configuration)}
+
+
+def test_of_encryption_only_what_is_there_is_tried(holdfast: Holdfast, tmp_path: Path) -> None:
+    found = encrypted(holdfast, tmp_path, make_key_pair("ssh-ed25519", tmp_path))
+    assert found["encryption"] == ("ok", "1 backup to 1 public key")
+    assert "AGE_IDENTITY_FILE" not in found
+    holdfast.configure(tmp_path / "tree", ENCRYPT_PASSPHRASE="correct horse battery staple")
+    texts = {each.subject: each.text for each in examine(holdfast.configuration())}
+    assert texts["encryption"] == "1 backup with a passphrase, which this machine has to hold"
+
+
+def test_a_private_key_on_this_machine_is_looked_at(holdfast: Holdfast, tmp_path: Path) -> None:
+    pair, other = make_key_pair("age", tmp_path), make_key_pair("ssh-rsa", tmp_path)
+
+    def found(file: Path) -> tuple[str, str]:
+        return encrypted(holdfast, tmp_path, pair, file)["AGE_IDENTITY_FILE"]
+
+    verdict, text = found(pair.file)
+    assert (verdict, "Whoever takes this machine can read them all" in text) == ("warning", True)
+    verdict, text = found(other.file)
+    assert (verdict, "does not open copies of shop/files" in text) == ("failed", True)
+    verdict, text = found(tmp_path / "unplugged")
+    assert (verdict, "is not there now" in text) == ("warning", True)
+    (tmp_path / "none").write_text("no key\n")
+    assert found(tmp_path / "none")[0] == "failed"
+    pair.file.chmod(0o640)
+    verdict, text = found(pair.file)
+    assert (verdict, f"chmod 600 {pair.file}" in text) == ("failed", True)

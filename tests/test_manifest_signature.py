@@ -30,8 +30,8 @@ from archives.signature import (
 from errors import ArchiveError, DamagedArchiveError, EncryptionKeyError, ForgedManifestError
 from model import Note, NoteKind, RunStatus
 from tests.support.age_keys import NOW
+from tests.support.escape_hatch import commands_of_formats
 from tests.support.forged_manifests import with_its_checksum
-from tests.support.product_code import ROOT
 from tests.support.skips import requires_program
 
 NAME = "shop-files-20261120T030000Z"
@@ -228,13 +228,6 @@ def test_a_path_may_look_like_a_signature(tmp_path: Path) -> None:
     assert check_signature(made.encode(), frozenset()).trust is Trust.UNSIGNED
 
 
-def commands_of_formats(word: str) -> str:
-    """The block of commands of docs/formats.md that has this word."""
-    blocks = (ROOT / "docs" / "formats.md").read_text().split("```sh\n")[1:]
-    (block,) = [block.partition("```")[0] for block in blocks if word in block.partition("```")[0]]
-    return block.replace("NAME", NAME)
-
-
 def run_in(folder: Path, commands: str) -> str:
     answer = subprocess.run(["sh", "-c", commands], cwd=folder, capture_output=True, text=True)
     return answer.stdout + answer.stderr
@@ -244,16 +237,16 @@ def run_in(folder: Path, commands: str) -> str:
 def test_openssl_confirms_a_signature_with_the_commands_of_the_page(tmp_path: Path) -> None:
     data = manifest().signed(signing_key(tmp_path / "state").sign).encode()
     (tmp_path / f"{NAME}.manifest.json").write_bytes(data)
-    assert "Signature Verified Successfully" in run_in(tmp_path, commands_of_formats("openssl"))
+    assert "Signature Verified Successfully" in run_in(tmp_path, commands_of_formats("openssl", NAME))
     (tmp_path / f"{NAME}.manifest.json").write_bytes(data.replace(b'"partial"', b'"good"'))
-    assert "Signature Verification Failure" in run_in(tmp_path, commands_of_formats("openssl"))
+    assert "Signature Verification Failure" in run_in(tmp_path, commands_of_formats("openssl", NAME))
 
 
 @requires_program("age")
 def test_age_opens_the_private_part_with_the_commands_of_the_page(tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.manifest.json").write_bytes(manifest(is_encrypted=True).encode())
     (tmp_path / "KEY_FILE").write_text(IDENTITY.text.reveal())
-    private = json.loads(run_in(tmp_path, commands_of_formats("KEY_FILE")))
+    private = json.loads(run_in(tmp_path, commands_of_formats("KEY_FILE", NAME)))
     assert private["host"] == "secret-host"
     assert private["first_notes"] == manifest().notes.first
 

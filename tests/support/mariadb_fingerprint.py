@@ -121,8 +121,13 @@ def _answers(server: MariadbServer, database: str, questions: dict[str, str]) ->
     """The lines of each answer, asked in one go."""
     mark = "the next answer"
     text = "".join(f"SELECT '{mark}'; {question};\n" for question in questions.values())
-    _, *answers = f"\n{server.sql(text, database)}\n".split(f"\n{mark}\n")
-    return {what: answer.splitlines() for what, answer in zip(questions, answers, strict=True)}
+    answers: list[list[str]] = []
+    for line in server.sql(text, database).splitlines():
+        if line == mark:
+            answers.append([])
+        else:
+            answers[-1].append(line)
+    return dict(zip(questions, answers, strict=True))
 
 
 def _literal(text: str) -> str:
