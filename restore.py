@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import command_line
-from commands import copying, finding, listing, pins, places, pruning, rebuilding, restoring, showing, verification
+from commands import (
+    copying,
+    finding,
+    healing,
+    listing,
+    pins,
+    places,
+    pruning,
+    rebuilding,
+    restoring,
+    showing,
+    verification,
+)
 
 _Examples = Sequence[tuple[str, str]]
 
@@ -31,6 +43,7 @@ def main() -> int:
     add("restore", restoring.HELP, restoring.EXAMPLES, restoring.add_arguments, restoring.run)
     add("verify", verification.HELP, verification.EXAMPLES, verification.add_arguments, verification.run)
     add("copy", copying.HELP, copying.EXAMPLES, copying.add_arguments, copying.run)
+    add("heal", healing.HELP, healing.EXAMPLES, healing.add_arguments, healing.run)
     add("prune", pruning.HELP, pruning.EXAMPLES, pruning.add_arguments, pruning.run)
     add("rebuild", rebuilding.HELP, rebuilding.EXAMPLES, rebuilding.add_arguments, rebuilding.run)
     add("pin", pins.HELP_PIN, pins.EXAMPLES_PIN, pins.add_pin_arguments, pins.pin)
@@ -57,8 +70,11 @@ def _add_command(
     )
     add_arguments(parser)
     parser.set_defaults(run=run)
-    parser.add_argument("--storage", metavar="NAME", help="only the copies on this storage")
-    if name != "prune":  # copies are removed from the targets of the configuration only
+    if name == "heal":  # it needs all targets of the configuration
+        parser.set_defaults(storage=None, place=None)
+    else:
+        parser.add_argument("--storage", metavar="NAME", help="only the copies on this storage")
+    if name not in ("heal", "prune"):  # copies are removed from the targets of the configuration only
         places.add_place_argument(parser)
     command_line.add_common_options(parser, is_subcommand=True)
 
@@ -71,10 +87,11 @@ def _parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     unknown = [text for text in rest[:options_end] if text.startswith("-")]
     if len(rest) == 1 and not unknown and getattr(arguments, "backup", "") is None:
         arguments.backup = rest.pop()
-    if unknown or (rest and "paths" not in arguments):
+    several = next((name for name in ("paths", "copies") if name in arguments), None)
+    if unknown or (rest and several is None):
         parser.error(f"unrecognized arguments: {' '.join(unknown or rest)}")
-    if rest:
-        arguments.paths += rest[:options_end] + rest[options_end + 1 :]
+    if rest and several is not None:
+        vars(arguments)[several] += rest[:options_end] + rest[options_end + 1 :]
     return arguments
 
 

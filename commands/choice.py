@@ -40,9 +40,9 @@ class Choice:
     @property
     def configured_backup(self) -> Backup:
         """The backup as the configuration has it. Raises UsageError where it has none of this id."""
-        for backup in self.configuration.backups:
-            if backup.id == self.backup.id:
-                return backup
+        backup = configured(self.configuration, self.backup.id)
+        if backup is not None:
+            return backup
         raise UsageError(
             f"Only copies are known of {self.backup.id}: it is not in {self.configuration.path}. This needs a backup "
             "that is there."
@@ -52,6 +52,11 @@ class Choice:
 def add_copy_arguments(parser: argparse.ArgumentParser) -> None:
     """``ID[@TIME]`` and ``--at``."""
     parser.add_argument("copy", metavar="ID[@TIME]", help=COPY_HELP)
+    add_at_argument(parser)
+
+
+def add_at_argument(parser: argparse.ArgumentParser) -> None:
+    """``--at``."""
     parser.add_argument(
         "--at",
         metavar="TIME",
@@ -67,24 +72,59 @@ def backup_named(configuration: Configuration, text: str) -> Backup:
     return find_backup(configuration, text)
 
 
+def configured(configuration: Configuration, backup_id: str) -> Backup | None:
+    """The backup of the configuration with this id, where there is one."""
+    return next((backup for backup in configuration.backups if backup.id == backup_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A backup, and the beginning of a time, or a moment before which its copy was made. Without either, the newest."""
+
+    backup: Backup | StoredBackup
+    wanted: str = ""
+    at: datetime | None = None
+
+    def chosen_of(self, listing: Listing) -> StoredCopy:
+        """The copy that is meant. Raises UsageError and HoldfastError."""
+        from operations.copies import choose_copy, choose_copy_at
+
+        if self.at is not None:
+            return choose_copy_at(listing, self.backup.id, self.at)
+        return choose_copy(listing, self.backup.id, self.wanted or "latest")
+
+    @property
+    def is_newest(self) -> bool:
+        return not self.wanted and self.at is None
+
+
+def meant_by(text: str, lookup: Lookup, at: str | None, storage_name: str | None) -> list[Meant]:
+    """What ``ID[@TIME]`` means, or a pattern, which may be several backups. Raises UsageError."""
+    backup_text, wanted, moment = _split(text, at)
+    backups = lookup.matching(backup_text) if not wanted and moment is None else [lookup.named(backup_text)]
+    for backup in backups:
+        require_target(backup, storage_name)
+    return [Meant(backup, wanted, moment) for backup in backups]
+
+
 def choose(arguments: argparse.Namespace, at: str | None = None) -> Choice:
     """What ``ID[@TIME]`` and ``--storage`` mean, and ``at``. Raises UsageError and HoldfastError."""
-    from operations.copies import choose_copy, choose_copy_at
+    backup_text, wanted, moment = _split(arguments.copy, at)
+    lookup = Lookup(arguments)
+    meant = Meant(lookup.named(backup_text), wanted, moment)
+    require_target(meant.backup, arguments.storage)
+    listing = lookup.listing(meant.backup)
+    return Choice(lookup.configuration, meant.backup, meant.chosen_of(listing), listing, moment)
+
+
+def _split(text: str, at: str | None) -> tuple[str, str, datetime | None]:
+    """The backup, the beginning of a time, and the moment that ``--at`` means. Raises UsageError."""
     from operations.written_times import parse_written_time
 
-    backup_text, _, wanted = arguments.copy.partition("@")
+    backup_text, _, wanted = text.partition("@")
     if wanted and at is not None:
-        raise UsageError(f"{arguments.copy} has a time already. Give it there or with --at, not both.")
-    moment = None if at is None else parse_written_time(at)
-    lookup = Lookup(arguments)
-    backup = lookup.named(backup_text)
-    require_target(backup, arguments.storage)
-    listing = lookup.listing(backup)
-    if moment is None:
-        copy = choose_copy(listing, backup.id, wanted or "latest")
-    else:
-        copy = choose_copy_at(listing, backup.id, moment)
-    return Choice(lookup.configuration, backup, copy, listing, moment)
+        raise UsageError(f"{text} has a time already. Give it there or with --at, not both.")
+    return backup_text, wanted, None if at is None else parse_written_time(at)
 
 
 def choose_to_read(arguments: argparse.Namespace) -> Choice:
@@ -95,7 +135,7 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
     from utils import format_timestamp
 
     choice = choose(arguments, arguments.at)
-    _require_trusted(choice.copy, is_wanted=arguments.untrusted)
+    require_trusted(choice.copy, is_wanted=arguments.untrusted)
     for error in choice.listing.errors:
         complain(error)
     limit = format_timestamp(choice.at) if choice.at is not None else "9"
@@ -105,7 +145,8 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
     return choice
 
 
-def _require_trusted(copy: StoredCopy, *, is_wanted: bool) -> None:
+def require_trusted(copy: StoredCopy, *, is_wanted: bool) -> None:
+    """Raises HoldfastError where a copy is not used because nobody vouches for it; says so where it is."""
     refusal = why_refused(copy, is_wanted=is_wanted)
     if refusal is not None:
         raise HoldfastError(refusal)

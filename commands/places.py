@@ -32,12 +32,18 @@ def add_place_argument(parser: argparse.ArgumentParser) -> None:
 class Lookup:
     """Finds backups, and lists their copies, for one command line. Each place is listed once."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        """Raises ConfigurationError, but with ``--from``, which needs no configuration; then UsageError."""
+    def __init__(self, arguments: argparse.Namespace, *, warn: bool = True) -> None:
+        """Raises ConfigurationError, but with ``--from``, which needs no configuration; then UsageError.
+
+        ``warn`` as for ``command_line.load``.
+        """
         self._arguments = arguments
         self._discovery: Discovery | None = None
         self.is_of_place = arguments.place is not None
-        self.configuration = command_line.load_readable(arguments) if self.is_of_place else command_line.load(arguments)
+        if self.is_of_place:
+            self.configuration = command_line.load_readable(arguments)
+        else:
+            self.configuration = command_line.load(arguments, warn=warn)
         self.keyring = keyring(arguments, self.configuration)
 
     def all(self) -> Sequence[Backup | StoredBackup]:
@@ -81,6 +87,13 @@ class Lookup:
             return find_backup(self.configuration, text)  # which says that there is none
         ids = ", ".join(backup.id for backup in found.backups)
         raise UsageError(f"There is no copy of a backup {text!r} at {self._arguments.place}. There are: {ids}.")
+
+    def matching(self, text: str) -> Sequence[Backup | StoredBackup]:
+        """Every backup that a pattern such as ``'shop/*'`` means, enabled or not. Raises UsageError where none is."""
+        from operations.selection import all_matching
+
+        found = [] if self.is_of_place else all_matching(self.configuration, text)
+        return found or [self.named(text)]
 
     def listing(self, backup: Backup | StoredBackup) -> Listing:
         """The copies of one backup."""

@@ -16,8 +16,9 @@ from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError, Stor
 from model import Backup, Target
 from operations.copies import StoredCopy, copies_on
 from operations.how_to_restore import how_to_restore
+from operations.keyring import Keyring
 from operations.layout import CopyKeys, folder_key, object_name
-from operations.removal import put_note, remove_content
+from operations.removal import put_note, remove_content, to_be_made_again
 from operations.stored_content import StoredContent
 from operations.targets import bandwidth_of, open_for_writing, put_how_to_restore, tidy_up
 from storages.workplace import Workplace
@@ -44,9 +45,10 @@ class Copied:
 class Destination:
     """A target that copies of a backup are put onto. Whoever changes something there holds the backup's lock."""
 
-    def __init__(self, backup: Backup, target: Target, state_directory: Path) -> None:
-        """Raises StorageError."""
+    def __init__(self, backup: Backup, target: Target, state_directory: Path, keyring: Keyring | None = None) -> None:
+        """``keyring`` tells who wrote the manifests there. Raises StorageError."""
         self.target = target
+        self._keyring = keyring
         self._backup = backup
         self._storage = open_for_writing(target, Workplace(state_directory), bandwidth_of(backup.bandwidth))
 
@@ -65,8 +67,20 @@ class Destination:
     def copy_of(self, keys: CopyKeys) -> StoredCopy | None:
         """The copy of the same run, where it is there. Raises StorageError."""
         wanted = keys_on(keys, self.target, self._backup.id)
-        found = copies_on(self.target, self._backup.id, self._storage)
-        return next((copy for copy in found if copy.keys.stem == wanted.stem), None)
+        return next((copy for copy in self.copies() if copy.keys.stem == wanted.stem), None)
+
+    def copies(self) -> list[StoredCopy]:
+        """All that are there, oldest first. Raises StorageError."""
+        return copies_on(self.target, self._backup.id, self._storage, self._keyring)
+
+    def awaited(self) -> list[CopyKeys]:
+        """The copies that were removed to be made again, and are not there yet, oldest first. Raises StorageError."""
+        present = [stored.key for stored in self._storage.list(folder_key(self.target.path, self._backup.id))]
+        return to_be_made_again(self._backup.id, self.target, self._storage, present)
+
+    def forget(self, keys: CopyKeys) -> None:
+        """Await a copy no longer. Raises StorageError."""
+        self._storage.delete(keys.removal)
 
     def put(self, source: StoredCopy, on_copied: OnCopied, *, is_made_again: bool = False) -> None:
         """Put what the source holds here, in place of what lies there of the same copy.

@@ -22,14 +22,18 @@ class Readable:
     is_good: bool
 
 
-def sample(copies: Sequence[Readable], percent: int, last_checked: Mapping[str, datetime]) -> list[Readable]:
-    """The newest good copy, and of the others those whose last check is longest ago.
+def sample_size(count: int, percent: int) -> int:
+    """How many of so many copies are read: ``percent`` of them, rounded up, and no fewer than two.
 
-    ``percent`` of the copies (rounded up), and no fewer than two: else the newest good one would be all, each time.
+    With one, the newest good copy would be all, each time.
     """
-    count = max(_FEWEST, -(-len(copies) * percent // 100))
+    return min(count, max(_FEWEST, -(-count * percent // 100)))
+
+
+def in_turn(copies: Sequence[Readable], last_checked: Mapping[str, datetime]) -> list[Readable]:
+    """The newest good copy, and then the others, those first whose last check is longest ago."""
     newest_first = sorted(copies, key=lambda copy: (copy.made, copy.name), reverse=True)
     first = [copy for copy in newest_first if copy.is_good][:1]
     others = [copy for copy in reversed(newest_first) if copy not in first]
     others.sort(key=lambda copy: max(copy.made, last_checked.get(copy.name, copy.made)))
-    return [*first, *others][:count]
+    return [*first, *others]

@@ -19,7 +19,7 @@ def select_backups(configuration: Configuration, patterns: Sequence[str]) -> lis
     """
     chosen = set()
     for pattern in patterns:
-        matching = [backup for backup in configuration.backups if _matches(backup, pattern)]
+        matching = all_matching(configuration, pattern)
         if not matching:
             raise UsageError(_unknown(configuration, pattern))
         enabled = [backup.id for backup in matching if backup.enabled]
@@ -34,7 +34,7 @@ def select_backups(configuration: Configuration, patterns: Sequence[str]) -> lis
 
 def find_backup(configuration: Configuration, text: str) -> Backup:
     """The one backup with this id or ``project/name``, enabled or not. Raises UsageError."""
-    matching = [backup for backup in configuration.backups if _matches(backup, text)]
+    matching = all_matching(configuration, text)
     if len(matching) > 1:
         raise UsageError(f"{text!r} could be {', '.join(backup.id for backup in matching)}. Write one of them.")
     if not matching:
@@ -42,9 +42,14 @@ def find_backup(configuration: Configuration, text: str) -> Backup:
     return matching[0]
 
 
+def all_matching(configuration: Configuration, pattern: str) -> list[Backup]:
+    """Every backup that the pattern means, enabled or not."""
+    return [backup for backup in configuration.backups if _matches(backup, pattern)]
+
+
 def is_configured(configuration: Configuration, text: str) -> bool:
     """Whether any backup of the configuration is meant by this."""
-    return any(_matches(backup, text) for backup in configuration.backups)
+    return bool(all_matching(configuration, text))
 
 
 def find_stored(backups: Sequence[StoredBackup], text: str) -> StoredBackup | None:

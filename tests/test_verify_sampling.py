@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.sampling import Readable, sample
+from operations.sampling import Readable, in_turn, sample_size
 from utils import format_timestamp
 
 DAY = timedelta(days=1)
@@ -18,6 +19,10 @@ FIRST = datetime(2026, 1, 1, 3, tzinfo=UTC)
 def copies(*are_good: bool) -> list[Readable]:
     """One for each day, oldest first."""
     return [Readable(format_timestamp(FIRST + day * DAY), FIRST + day * DAY, good) for day, good in enumerate(are_good)]
+
+
+def sample(present: Sequence[Readable], percent: int, last_checked: Mapping[str, datetime]) -> list[Readable]:
+    return in_turn(present, last_checked)[: sample_size(len(present), percent)]
 
 
 def test_the_newest_good_copy_and_the_one_that_waits_longest() -> None:
@@ -38,7 +43,7 @@ def test_partial_and_unreadable_copies_have_their_turn_too() -> None:
     ("count", "percent", "expected"), [(0, 10, 0), (1, 10, 1), (20, 10, 2), (21, 10, 3), (7, 100, 7)]
 )
 def test_how_many(count: int, percent: int, expected: int) -> None:
-    assert len(sample(copies(*[True] * count), percent, {})) == expected
+    assert sample_size(count, percent) == expected
 
 
 @given(
