@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
 @cache
 def transport_class() -> type[Transport]:
-    """paramiko's connection, with an end to a deadlock of it.
+    """paramiko's connection, with an end to a deadlock of it, and to what a signal leaves of it.
 
     Each half of a gigabyte it negotiates new keys, and until that is done nothing else may be sent (RFC 4253, 7.1). Its
     own thread waits for that too where it has to send something, such as the answer to the end of a channel; but that
     thread is the one that negotiates, so after 30 seconds the connection fails. Here such messages are sent afterwards.
+
+    A signal may raise anywhere, and so in the middle of a packet: the server would take whatever comes next for the
+    rest of it, and end the connection. Here it counts as ended at once, so that nobody begins anything with it.
     """
     import paramiko
 
@@ -31,13 +35,25 @@ def transport_class() -> type[Transport]:
             if threading.current_thread() is self and not self.clear_to_send.is_set():
                 self._postponed.append(message)
             else:
-                super()._send_user_message(message)  # type: ignore[misc]  # its stub has neither
+                with self._given_up_when_interrupted():
+                    super()._send_user_message(message)  # type: ignore[misc]  # its stub has neither
 
         def _parse_newkeys(self, message: Message) -> None:
             super()._parse_newkeys(message)  # type: ignore[misc]
             postponed, self._postponed = self._postponed, []
             for each in postponed:
                 self._send_user_message(each)
+
+        @contextmanager
+        def _given_up_when_interrupted(self) -> Iterator[None]:
+            try:
+                yield
+            except Exception:
+                raise
+            except BaseException:
+                self.active = False
+                self.packetizer.close()
+                raise
 
     return PostponingTransport
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import HostError
+from errors import HostError, InterruptedRun
 from hosts.command import Command, CommandHost
 from hosts.ssh import SshCommandHost
 from ssh.connection import Deadlines, SshConnection, SshServer
@@ -266,3 +266,25 @@ def refusal(server: SshServer) -> str:
 def _serving(sshd: Sshd) -> list[int]:
     """The processes of sshd for connections, without the programs that they started."""
     return [pid for pid in sshd.children() if Path(f"/proc/{pid}/comm").read_text().startswith("sshd")]
+
+
+def test_after_a_signal_in_the_middle_of_a_packet_the_next_program_gets_a_new_connection(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent in part cannot be gone on with: the server would take what follows for the rest of it."""
+    with opened(server_of(sshd)) as host:
+        assert isinstance(host, SshCommandHost)
+        assert output_of(host, "echo before") == b"before\n"
+        assert host._connection is not None
+        packetizer = host._connection._transport.packetizer
+        write_all = packetizer.write_all
+
+        def interrupted(data: bytes) -> None:
+            monkeypatch.undo()
+            write_all(data[: len(data) // 2])
+            raise InterruptedRun("Interrupted by SIGTERM.", 143)
+
+        monkeypatch.setattr(packetizer, "write_all", interrupted)
+        with pytest.raises(InterruptedRun):
+            output_of(host, "echo never")
+        assert output_of(host, "echo after") == b"after\n"
