@@ -214,6 +214,8 @@ def _show_overview(arguments: argparse.Namespace, configuration: Configuration, 
     else:
         header = ("BACKUP", "LAST RUN", "", "LAST GOOD RUN", "LAST PROVEN", "NEXT RUN")
         show(table(header, [_overview_row(standing) for standing in standings]))
+        if not any(standing.last or standing.checks.last for standing in standings):
+            show("\nNo run is known yet. Where there are copies from before, restore.py rebuild takes their runs in.")
         if any(standing.backup is None for standing in standings):
             show("\nAn orphaned backup is no longer in the configuration: it does not run, and its copies stay.")
         for standing in standings:

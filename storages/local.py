@@ -40,6 +40,9 @@ _BLOCK_SIZE = 1 << 20
 # once the last byte is written.
 _SEGMENT_SIZE = 64 << 20
 
+# mkfs makes it at the top of a disk, for root alone: where ROOT is a mount point, it must not end each listing.
+_OF_THE_FILE_SYSTEM = "lost+found"
+
 # link(2) answers so on file systems without hard links: FAT, exFAT, some CIFS servers, some FUSE file systems.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -171,6 +174,10 @@ class LocalStorage:
                 names = sorted(_names_with_slash(folder))
             except (FileNotFoundError, NotADirectoryError):
                 return
+            except PermissionError:
+                if folder.name == _OF_THE_FILE_SYSTEM:
+                    return
+                raise
         identity = (status.st_dev, status.st_ino)
         if identity in parents:  # a symbolic link to a folder that it lies in
             return

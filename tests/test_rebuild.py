@@ -95,7 +95,7 @@ def test_a_damaged_catalog_names_the_command_that_takes_its_runs_in_again(site: 
     (site.state / "catalog.db").write_bytes(b"garbage " * 1000)
     damaged = site.run("backup.py")
     assert "restore.py rebuild" in damaged.stderr
-    assert "never" in damaged.stdout
+    assert "No run is known yet. Where there are copies from before, restore.py rebuild" in damaged.stdout
     text = site.run("restore.py", "rebuild")
     assert text.returncode == 0, text.stderr
     assert [line.split()[:3] for line in text.stdout.splitlines()[1:3]] == [

@@ -238,6 +238,37 @@ def test_a_root_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     assert "choose another ROOT" in answer
 
 
+_LIST_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from errors import StorageError
+from storages.local import LocalStorage
+
+os.chdir(sys.argv[1])
+os.setgid(65534)
+os.setuid(65534)
+try:
+    print([stored.key for stored in LocalStorage("DISK", Path("root")).list("")])
+except StorageError as error:
+    print(error)
+"""
+
+
+@requires_root
+@pytest.mark.parametrize(("name", "answer"), [("lost+found", "['key']\n"), ("closed", "Permission denied")])
+def test_a_folder_that_is_closed_ends_a_listing_unless_it_belongs_to_the_file_system(
+    name: str, answer: str, tmp_path: Path
+) -> None:
+    (tmp_path / "root" / name).mkdir(parents=True)
+    (tmp_path / "root" / "key").touch()
+    for folder, mode in ((tmp_path, 0o755), (tmp_path / "root", 0o755), (tmp_path / "root" / name, 0o700)):
+        folder.chmod(mode)
+    listed = subprocess.run(
+        [sys.executable, "-c", _LIST_AS_NOBODY, tmp_path], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    assert answer in listed
+
+
 @requires_root
 def test_a_full_disk_is_named_and_left_as_it_was(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 4_000_000) as root:
