@@ -139,7 +139,7 @@ def _run_all(
         if run is not None:
             runs.append(run)
             exit_codes.add(_exit_code(run))
-            _tell(arguments, run)
+            _tell(arguments, backup, run)
     if arguments.json:
         show_json({"runs": [_run_document(run) for run in runs]})
     return next(code for code in _WORST_FIRST if code in exit_codes)
@@ -161,9 +161,10 @@ def _run_one(
         return run_backup(configuration, backup, catalog, slot=slot, observer=progress)
 
 
-def _tell(arguments: argparse.Namespace, run: Run) -> None:
+def _tell(arguments: argparse.Namespace, backup: Backup, run: Run) -> None:
     """Say how a run ended: what went wrong always, what went well only to a person, and a run that was caught up."""
     from model import RunStatus
+    from operations.only import why_left_out
     from operations.run import summary
 
     if run.status not in (RunStatus.GOOD, RunStatus.SKIPPED):
@@ -178,8 +179,10 @@ def _tell(arguments: argparse.Namespace, run: Run) -> None:
         return
     caught_up = f" (caught up: it was due at {_local(run.slot)})" if arguments.missed and run.slot else ""
     show(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value])}{caught_up}. {summary(run)}")
-    for copy in run.copies:
-        if copy.error is None:
+    for target, copy in zip(backup.targets, run.copies, strict=True):
+        if copy.status is RunStatus.SKIPPED:
+            show(f"  {why_left_out(target)}")
+        elif copy.error is None:
             show(f"  {copy.storage}: {copy.key}")
 
 
@@ -275,13 +278,14 @@ def _show_concerns(standing: Standing) -> None:
 
 def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:
     from operations.dry_run import dry_run
+    from utils import utc_now
 
     spool = configuration.state_directory / "spool"
     results = []
     errors = {}
     for backup in _chosen_backups(arguments, configuration):
         try:
-            result = dry_run(backup, configuration.own_folders, spool)
+            result = dry_run(backup, configuration.own_folders, spool, utc_now())
         except HoldfastError as error:
             errors[backup.id] = str(error)
             complain(f"{backup.id}: {styled('it would fail', 'red', sys.stderr)}. {error}")
@@ -297,6 +301,7 @@ def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) 
 
 
 def _show_dry_run(arguments: argparse.Namespace, result: DryRun) -> None:
+    from operations.only import why_left_out
     from utils import format_count, format_size, printable
 
     show(styled(result.backup.id, "bold"))
@@ -305,7 +310,7 @@ def _show_dry_run(arguments: argparse.Namespace, result: DryRun) -> None:
     size = "the size is known once it is read" if result.size is None else format_size(result.size)
     show(f"  {', '.join(counts)}: {size}")
     for target in result.backup.targets:
-        show(f"  to {target}")
+        show(f"  {why_left_out(target)}" if target in result.left_out else f"  to {target}")
     for note in result.notes.first if arguments.verbose else result.notes.first[:5]:
         show(f"  {note['kind']}: {note['path']} ({note['reason']})")
     if arguments.verbose:
@@ -381,7 +386,8 @@ def _dry_run_document(result: DryRun) -> dict[str, object]:
         "links": result.links,
         "paths": result.paths,
         "size": result.size,
-        "targets": [str(target) for target in result.backup.targets],
+        "targets": [str(target) for target in result.backup.targets if target not in result.left_out],
+        "left_out": [str(target) for target in result.left_out],
         "notes": {"counts": result.notes.counts, "first": result.notes.first},
     }
 

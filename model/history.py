@@ -10,7 +10,7 @@ from datetime import datetime
 class RunStatus(enum.StrEnum):
     """How a run stands. ``INTERRUPTED`` is a signal, a kill or a power cut: nothing of it counts.
 
-    ``SKIPPED`` is a run whose BEFORE said "not this time".
+    ``SKIPPED`` is a run whose BEFORE said "not this time", and a copy that its target did not take because of ``ONLY``.
     """
 
     RUNNING = "running"
@@ -45,7 +45,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An archive as it lies, or failed to lie, on one target. ``error`` is set where the status is not good."""
+    """An archive as it lies, or failed to lie, on one target. ``error`` is set where it failed."""
 
     storage: str
     key: str

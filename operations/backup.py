@@ -80,8 +80,9 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observe
     key = signing_key(attempt.state_directory)
     with open_source(backup, contents.note, attempt.own_folders, spool) as source:
         copies = open_targets(backup, attempt.started, attempt.workplace, is_encrypted=seal.is_encrypting)
-        on_all(copies, lambda copy: copy.clean_up(attempt.unfinished_runs), attempt.workplace)
-        require_one(copies)
+        on_all(copies, lambda copy: _prepare(copy, attempt), attempt.workplace)
+        taking = [copy for copy in copies if not copy.is_left_out]
+        require_one(taking)
         expected_size = source.preflight()
         if expected_size is not None:
             observer.expect(expected_size)
@@ -92,7 +93,7 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observe
             attempt.expected_size,
             is_encrypted=seal.is_encrypting,
         )
-        with Distribution(copies, spooled, attempt.workplace, observer.upload) as distribution:
+        with Distribution(taking, spooled, attempt.workplace, observer.upload) as distribution:
             with closing(IndexWriter(spool)) as index:
                 with Standstill(backup, attempt.state_directory) as standstill:
                     packed = standstill.around(_packed(attempt, source, contents, index, observer))
@@ -104,6 +105,11 @@ def back_up(attempt: Attempt, on_note: Callable[[Note], None], observer: Observe
             manifest = seal.manifest(manifest).signed(key.sign)
             distribution.finish(manifest, how_to_restore(backup))
     return _outcome(manifest, copies, standstill.problems)
+
+
+def _prepare(copy: TargetCopy, attempt: Attempt) -> None:
+    copy.clean_up(attempt.unfinished_runs)
+    copy.ask_whether_wanted()
 
 
 class _Contents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -243,8 +243,18 @@ def stored_index(copy: StoredCopy) -> list[bytes]:
     return chunks
 
 
-def copies_on(target: Target, backup_id: str, storage: Storage, keyring: Keyring | None = None) -> list[StoredCopy]:
-    """The copies of a backup on one target, oldest first. Raises StorageError where they cannot be listed."""
+def copies_on(
+    target: Target,
+    backup_id: str,
+    storage: Storage,
+    keyring: Keyring | None = None,
+    *,
+    made_at: Callable[[datetime], bool] = lambda _: True,
+) -> list[StoredCopy]:
+    """The copies of a backup on one target, oldest first, or those that were made at such times.
+
+    Raises StorageError where they cannot be listed.
+    """
     present = {stored.key: stored for stored in storage.list(folder_key(target.path, backup_id))}
     ring = keyring or Keyring()
 
@@ -262,7 +272,8 @@ def copies_on(target: Target, backup_id: str, storage: Storage, keyring: Keyring
         )
 
     listed = [copy_of_manifest(key, target.path, backup_id) for key in present]
-    return list(map_in_threads(copy_of, [keys for keys in listed if keys is not None], _MANIFESTS_AT_ONCE))
+    wanted = [keys for keys in listed if keys is not None and made_at(parse_timestamp(keys.timestamp))]
+    return list(map_in_threads(copy_of, wanted, _MANIFESTS_AT_ONCE))
 
 
 def _damage(manifest: Manifest, keys: CopyKeys, present: Mapping[str, StoredObject]) -> str | None:

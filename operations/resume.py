@@ -63,8 +63,11 @@ def _upload(
         try:
             if copy.error is not None or copy.is_there():
                 continue
+            copy.ask_whether_wanted()
         except StorageError as error:
             copy.error = error
+            continue
+        if copy.is_left_out:
             continue
         if copy.takes_from_spool:
             unfinished.append(copy)

@@ -18,6 +18,7 @@ from operations.backup import Attempt, Outcome, back_up
 from operations.hooks import RunHooks
 from operations.locks import lock_backup
 from operations.observer import Observer
+from operations.only import why_left_out
 from operations.prune_targets import prune_after
 from operations.resume import resume_uploads
 from operations.run_log import run_log
@@ -164,6 +165,9 @@ def _tried(run: Run, attempt: Attempt, hooks: RunHooks, log: logging.Logger, obs
     run = replace(run, archive=outcome.archive, copies=outcome.copies)
     level = logging.INFO if run.status is RunStatus.GOOD else logging.WARNING
     log.log(level, "%s: %s", run.status.value, summary(run))
+    for target, copy in zip(attempt.backup.targets, outcome.copies, strict=True):
+        if copy.status is RunStatus.SKIPPED:
+            log.info("%s", why_left_out(target))
     for problem in outcome.problems:
         log.error("%s", problem)
     return run

@@ -9,6 +9,7 @@ from datetime import datetime
 from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
 from model import Backup, Copy, RunStatus, StorageDefinition, StorageType, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
+from operations.only import takes
 from operations.removal import finish_removals
 from operations.spooled_copy import SpooledCopy
 from storages.bandwidth import Bandwidth
@@ -23,7 +24,8 @@ OnUpload = Callable[[Target, int, int], None]
 class TargetCopy:
     """One copy in the making. ``error`` is set once it has failed; it takes nothing more then.
 
-    ``is_kept_waiting`` is set by whoever leaves a copy in the spool, so that its upload goes on later.
+    ``is_left_out`` is set where its target has its copy already (``ONLY``). ``is_kept_waiting`` is set by whoever
+    leaves a copy in the spool, so that its upload goes on later.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class TargetCopy:
         self.target = target
         self.keys = copy_keys(target.path, backup_id, started, is_encrypted=is_encrypted)
         self.error: HoldfastError | None = None
+        self.is_left_out = False
         self.is_kept_waiting = False
         self._folder = folder_key(target.path, backup_id)
         self._backup_id = backup_id
+        self._started = started
         self._storage: Storage | None = None
         self._finished = False
         self._is_awaited = is_awaited
@@ -64,6 +68,10 @@ class TargetCopy:
         for started in unfinished_runs:
             keys = copy_keys(self.target.path, self._backup_id, started)
             self._discard(keys, present.intersection(keys.all_content))
+
+    def ask_whether_wanted(self) -> None:
+        """Find out whether the target is left out. Raises StorageError."""
+        self.is_left_out = not takes(self.target, self._backup_id, self.storage, self._started)
 
     @property
     def storage(self) -> Storage:
@@ -121,6 +129,8 @@ class TargetCopy:
     def outcome(self, status: RunStatus, size: int) -> Copy:
         """How this copy ended, given the status that a finished one has."""
         name = self.target.storage.name
+        if self.is_left_out:
+            return Copy(name, self.keys.archive, RunStatus.SKIPPED)
         if self.error is not None or not self._finished:
             return Copy(name, self.keys.archive, RunStatus.FAILED, error=str(self.error or "It was not finished."))
         return Copy(name, self.keys.archive, status, size)

@@ -6,16 +6,22 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.four_targets import Places, places
+from catalog import open_catalog
+from model import RunStatus, StorageDefinition, StorageType, Target
+from storages.local import LocalStorage
+from tests.support.four_targets import PATH, Places, places
 from tests.support.holdfast import BACKUP_ID
 from tests.support.onedrive_storage import emulator, emulator_process, fragments_sent
 from tests.support.s3_fixtures import rclone
 from tests.support.sshd import requires_sshd, sshd
+from tests.support.stored_copies import put_copy
 from tests.support.trees import make_tree
 
 __all__ = ["emulator", "emulator_process", "places", "rclone", "sshd"]
@@ -104,6 +110,35 @@ def test_the_run_that_was_resumed_is_recorded_as_good(places: Places, source: Pa
         "LOCAL": "good",
         "ONEDRIVE": "good",
     }
+
+
+def test_a_target_with_only_is_left_out_of_what_goes_on_too(places: Places, source: Path) -> None:
+    """And one whose first copy of the period it is gets it, so that the run that comes then leaves it out."""
+    held = Target(StorageDefinition("LOCAL", StorageType.LOCAL), "rare")
+    put_copy(LocalStorage("LOCAL", places.holdfast.storage), held, datetime.now(UTC))
+    rare = {"STORAGE_NAME": "LOCAL", "PATH": "rare", "ONLY": "YEARLY"}
+    targets = [
+        {"STORAGE_NAME": "LOCAL", "PATH": PATH},
+        rare,
+        {"STORAGE_NAME": "ONEDRIVE", "PATH": PATH, "ONLY": "YEARLY"},
+    ]
+    places.configure("LOCAL", "ONEDRIVE", UPLOAD_TO=targets)
+    places.emulator.plan("slow", "upload.fragment", 2, seconds=2)
+    stop_when(places, lambda: received(places) >= FRAGMENT, signal.SIGKILL)
+    (waiting,) = (places.holdfast.state / "spool").rglob("*.zip")
+
+    ended = places.run("backup.py", BACKUP_ID, "--json")
+    assert ended.returncode == 0, ended.stderr
+    (run,) = json.loads(ended.stdout)["runs"]
+    assert [copy["status"] for copy in run["copies"]] == ["good", "skipped", "skipped"]
+    with closing(open_catalog(places.holdfast.state, None)) as catalog:
+        resumed = catalog.runs(BACKUP_ID, 10)[1]
+    assert (resumed.status, [copy.status.value for copy in resumed.copies]) == (
+        RunStatus.GOOD,
+        ["good", "skipped", "good"],
+    )
+    assert (len(archives(places, "LOCAL")), archives(places, "ONEDRIVE")) == (2, [waiting.name])
+    assert len(list((places.holdfast.storage / "rare" / BACKUP_ID).glob("*.zip"))) == 1
 
 
 def test_what_cannot_be_resumed_is_given_up_and_made_anew(places: Places, source: Path) -> None:
