@@ -9,8 +9,8 @@ ENCRYPT_TO = Key(
     "ENCRYPT_TO",
     ListOf(scalars.RECIPIENT),
     "Who can open the copies: public keys of age (`age1…`) and of SSH (`ssh-ed25519 AAAA…`, `ssh-rsa AAAA…`, as in a "
-    "`.pub` file). Each of them can open all of it. The machine that makes the backups needs no private key. `none` "
-    "alone: copies are not encrypted, whatever `DEFAULTS` says.",
+    "`.pub` file). Each of them can open all of it. `main.py keygen` makes a pair; the machine that makes the backups "
+    "needs no private key. `none` alone: copies are not encrypted, whatever `DEFAULTS` says.",
     "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
     default="copies are not encrypted",
     replaces=("ENCRYPT_PASSPHRASE",),

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from catalog import open_catalog
+from config import load_configuration
+from model import CheckKind, CheckOutcome
+from schedules.crontab_lines import scheduled_lines
+from tests.support.age_keys import make_key_pair
 from tests.support.archives import snapshot
 from tests.support.configurations import file_backup, write
 from tests.support.cron import CronUser, copy_of_holdfast, cron_daemon, cron_user, python_for, skip_without_cron
@@ -95,6 +102,29 @@ def test_the_archive_does_not_depend_on_the_environment(tmp_path: Path, kind: st
     archives = sorted((tmp_path / "backups").rglob("*.zip"))
     assert len(archives) == 2
     assert archives[0].read_bytes() == archives[1].read_bytes()
+
+
+def test_every_scheduled_line_does_what_it_is_there_for(tmp_path: Path) -> None:
+    """As the shell that cron starts takes them out of the crontab, with encrypted copies and cron's environment."""
+    tree, key = make_tree(tmp_path / "100% of it"), make_key_pair("age", tmp_path)
+    text = file_backup(
+        NAME="files",
+        FILE_PATH=json.dumps(str(tree)),
+        ENCRYPT_TO=key.public,
+        VERIFY='{INTERVALS: "@weekly", DRILL: {INTERVALS: "@monthly"}}',
+    )
+    config = write(tmp_path, text, env=f"AGE_IDENTITY_FILE={key.file}\n")
+    scheduled = scheduled_lines(load_configuration(config, {}), Path(sys.executable), ROOT)
+    environment = ENVIRONMENTS["as cron's"]
+    for line in scheduled[:3]:
+        command = re.sub(rb"^@\w+ |^(\S+ ){5}", b"", line).replace(b"\\%", b"%")
+        ended = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, cwd="/")
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b""), command
+    with closing(open_catalog(tmp_path / "state", None)) as catalog:
+        (run,) = catalog.runs("shop/files", 10)
+        last = catalog.last_checks(["shop/files"])["shop/files"]
+    assert run.archive is not None and run.archive.name.endswith(".zip.age")
+    assert {check.kind: check.outcome for check in last.last.values()} == dict.fromkeys(CheckKind, CheckOutcome.PASSED)
 
 
 def test_a_run_without_standard_streams(tmp_path: Path) -> None:
