@@ -29,7 +29,8 @@ _Examples = Sequence[tuple[str, str]]
 
 def main() -> int:
     """Parse the command line and do it; the exit code."""
-    examples = (*listing.EXAMPLES, *showing.EXAMPLES[:1], *restoring.EXAMPLES[:4], *verification.EXAMPLES[:1])
+    looking = (*listing.EXAMPLES, *showing.EXAMPLES[:1], *finding.EXAMPLES[:1])
+    examples = (*looking, *restoring.EXAMPLES[:4], *verification.EXAMPLES[:1], *rebuilding.EXAMPLES[:1])
     parser = command_line.new_parser(
         "List, look into, restore and verify the copies of backups.",
         (*examples, *pruning.EXAMPLES[:1], *pins.EXAMPLES_PIN),

@@ -21,6 +21,7 @@ HELP = "the copies on each target"
 EXAMPLES = (
     ("restore.py list", "every copy of every backup"),
     ("restore.py list shop/uploads", "the copies of one backup"),
+    ("restore.py list --from /mnt/usb", "what lies on a disk, with or without a configuration"),
 )
 
 

@@ -28,7 +28,8 @@ def load_readable_configuration(
 
     The storages are all that are defined, and those of the environment, complete or not. Where PROJECTS is wrong, there
     are no backups; where the rest of the file is wrong or missing, only the storages of the environment and ``.env``;
-    where these are wrong too, no storage. What is wrong is in ``Configuration.warnings``. Nothing is raised.
+    where these are wrong too, no storage. What is wrong, and nothing else, is in ``Configuration.warnings``. Nothing is
+    raised.
     """
     from config.loading import load_readable
 

@@ -46,7 +46,8 @@ def load_readable(path: Path, variables: Mapping[str, str], env_file: Path | Non
             said.update(dict.fromkeys(replace(problem, severity=Severity.WARNING) for problem in error.problems))
             continue
         remarks = [Problem(str(path), *START[:2], what_is_left, Severity.WARNING)] if said else []
-        return replace(configuration, warnings=(*said, *remarks, *configuration.warnings))
+        # What else it warns of concerns runs, and storages that may not be asked for.
+        return replace(configuration, warnings=(*said, *remarks))
     absolute = _absolute(path)
     return Configuration(absolute, (), {}, absolute.parent / "state", warnings=tuple(said))
 

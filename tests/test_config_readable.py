@@ -64,6 +64,12 @@ def test_the_storages_of_an_env_file_without_a_configuration(tmp_path: Path) -> 
     assert readable(tmp_path, None).storages["LOCAL"].settings == {"ROOT": "/mnt/copies"}
 
 
+def test_what_a_place_has_nothing_to_do_with_is_not_warned_of(tmp_path: Path) -> None:
+    found = readable(tmp_path, file_backup(UPLOAD_TO="{STORAGE_NAME: ONEDRIVE, PATH: shop}"))
+    assert [backup.id for backup in found.backups] == ["shop/files"]
+    assert found.warnings == ()
+
+
 def test_where_even_the_env_file_is_wrong_there_is_no_storage(tmp_path: Path) -> None:
     found = readable(tmp_path, DISK + file_backup(), env="what is this\n")
     assert (found.backups, found.storages, found.state_directory) == ((), {}, tmp_path / "state")

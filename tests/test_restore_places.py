@@ -12,6 +12,7 @@ import pytest
 
 import command_line
 from tests.support.holdfast import BACKUP_ID, Holdfast
+from tests.support.s3_servers import rclone_server
 from tests.support.whole_trees import describe_tree, differences, restored
 
 OTHER = {
@@ -71,6 +72,24 @@ def test_a_storage_without_a_configuration(machine: Holdfast) -> None:
         assert listed(machine, "--from", place) == [(BACKUP_ID, "LOCAL", "kept/shop/files")]
 
 
+def test_a_bucket_that_only_the_environment_knows(machine: Holdfast, tmp_path: Path) -> None:
+    """The folder of the copies was moved into a bucket; ``.env`` beside no configuration has the keys."""
+    with rclone_server(machine.folder) as server:
+        (machine.folder / ".env").write_text(
+            f"S3_BUCKET=storage\nS3_ENDPOINT_URL={server.endpoint_url}\nAWS_REGION=us-east-1\n"
+            f"AWS_ACCESS_KEY_ID={server.access_key_id}\nAWS_SECRET_ACCESS_KEY={server.secret_access_key}\n"
+        )
+        (machine.folder / ".env").chmod(0o600)
+        try:
+            assert listed(machine, "--from", "S3:kept") == [(BACKUP_ID, "S3", "kept/shop/files")]
+            answer = machine.restore(tmp_path / "back", "--from", "S3")
+        finally:
+            (machine.folder / ".env").unlink()
+    assert answer.returncode == 0, answer.stderr
+    source = machine.folder.parent / "source"
+    assert differences(describe_tree(source), describe_tree(restored(tmp_path / "back", source))) == []
+
+
 def test_a_folder_without_a_configuration(machine: Holdfast, tmp_path: Path) -> None:
     expected = [(BACKUP_ID, f"{machine.storage}/kept", "shop/files")]
     assert listed(machine, "--from", str(machine.storage)) == expected
@@ -88,7 +107,10 @@ def test_a_configuration_that_does_not_name_the_backup_any_more(machine: Holdfas
     configure(machine, OTHER)
     shown = machine.run("restore.py", "show", BACKUP_ID, "--from", "disk:kept")
     assert "/source/file" in shown.stdout
-    assert shown.stderr == ""
+    # The key that signed it was lost with the state folder; there is nothing else to say.
+    assert [line.partition(": its manifest is signed with ")[0] for line in shown.stderr.splitlines()] == [
+        f"warning: {shown.stdout.partition(':')[0]}"
+    ]
 
 
 def test_a_configuration_whose_projects_are_wrong(machine: Holdfast) -> None:
@@ -155,6 +177,7 @@ def test_the_copies_of_a_backup_that_left_the_configuration(machine: Holdfast, t
     (copy,) = json.loads(machine.run("restore.py", "list", BACKUP_ID, "--json").stdout)["copies"]
     assert (copy["orphaned"], copy["storage"]) == (True, "disk")
     assert machine.run("restore.py", "verify", BACKUP_ID).returncode == 0
+    shutil.rmtree(machine.state)  # where the verification was noted
     answer = machine.restore(tmp_path / "back")
     assert answer.returncode == 0, answer.stderr
     assert [path.name for path in (tmp_path / "back").rglob("file")] == ["file"]
