@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 
 import bech32
 from model import Secret
@@ -51,6 +52,7 @@ _PART_IS_WRONG = "must be a whole public key of SSH, as its `.pub` file has it: 
 _NO_SIGNER = "must be `ed25519:` and 44 characters, as manifests have it"
 
 
+@lru_cache(maxsize=1024)
 def check_recipient(text: str) -> str:
     """A recipient with single blanks, or :data:`NOBODY`."""
     text = text.strip()
