@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from command_line import complain
 from commands.places import Lookup
-from errors import HoldfastError, UsageError
+from errors import HoldfastError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from model import Backup, Configuration, Target
@@ -143,6 +143,54 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
         if newer.manifest is None and choice.copy.keys.timestamp < newer.keys.timestamp <= limit:
             complain(f"{newer} is newer and is left out: {newer.error}.")
     return choice
+
+
+def or_the_next(choice: Choice, arguments: argparse.Namespace) -> Choice:
+    """The same, or with the copy of the same run on another target, and that said, where the archive cannot be read, or
+    something of the copy is missing. Where no other is better, it stays as it is."""
+    problem = _why_unreadable(choice.copy)
+    if problem is None:
+        return choice
+    for other in others_of_run(choice):
+        if _why_unreadable(other) is None and why_refused(other, is_wanted=arguments.untrusted) is None:
+            complain(f"{choice.copy} is not whole, so {other} is taken: {problem}")
+            return replace(choice, copy=other)
+    return choice
+
+
+def others_of_run(choice: Choice) -> list[StoredCopy]:
+    """The copies of the same run on other targets, in the order of the configuration."""
+    from operations.copying import is_same_run
+
+    manifest = choice.copy.manifest
+    return [
+        copy
+        for copy in choice.listing.copies
+        if copy is not choice.copy
+        and copy.manifest is not None
+        and manifest is not None
+        and is_same_run(copy.manifest, manifest)
+    ]
+
+
+def also_on(choice: Choice) -> str:
+    """What there is to say of the other targets that have the copy; nothing where none has it."""
+    names = [copy.target.storage.name for copy in others_of_run(choice)]
+    if not names:
+        return ""
+    return f"The same copy lies on {', '.join(names)} too; --storage {names[0]} takes it from there."
+
+
+def _why_unreadable(copy: StoredCopy) -> str | None:
+    """The first byte of the archive tells whether it is there, and may be read."""
+    if copy.damage is not None:
+        return copy.damage
+    try:
+        for _ in copy.storage.get(copy.keys.archive, 0, 1):
+            break
+    except StorageError as error:
+        return str(error)
+    return None
 
 
 def require_trusted(copy: StoredCopy, *, is_wanted: bool) -> None:

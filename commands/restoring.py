@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
 from commands import restore_preview
-from commands.choice import Choice, add_copy_arguments, backup_named, choose_to_read, copy_document, listed
+from commands.choice import (
+    Choice,
+    add_copy_arguments,
+    also_on,
+    backup_named,
+    choose_to_read,
+    copy_document,
+    listed,
+    or_the_next,
+)
 from commands.keys import add_key_arguments
-from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, InterruptedRun, UsageError
+from errors import EXIT_FAILED, EXIT_GOOD, ArchiveError, HoldfastError, InterruptedRun, UsageError
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
@@ -90,11 +99,22 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option[2:].replace("-", "_")):
             what = "files are" if to_files else "a database is"
             raise UsageError(f"{option} means nothing where {what} restored; see restore.py restore --help.")
-    choice = choose_to_read(arguments)
+    choice = or_the_next(choose_to_read(arguments), arguments)
     on = backup_named(choice.configuration, arguments.on) if arguments.on is not None else None
-    if to_files:
-        return _restore_files(arguments, choice, on)
-    return _restore_databases(arguments, choice, on or _own_server(choice))
+    try:
+        if to_files:
+            return _restore_files(arguments, choice, on)
+        return _restore_databases(arguments, choice, on or _own_server(choice))
+    except ArchiveError:
+        if others := also_on(choice):
+            complain(others)
+        raise
+
+
+def _not_everything(choice: Choice, problems: Sequence[str]) -> HoldfastError:
+    return HoldfastError(
+        f"Not everything of {choice.copy} came back:\n  {listed(problems)}\n{also_on(choice)}".rstrip()
+    )
 
 
 def _own_server(choice: Choice) -> Backup:
@@ -136,7 +156,7 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
             on_progress=progress.advance,
             on_expected=_on_expected(arguments, progress),
         )
-    return _tell_files(arguments, copy, str(folder), report)
+    return _tell_files(arguments, choice, str(folder), report)
 
 
 def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
@@ -166,7 +186,7 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
         except InterruptedRun as interruption:
             what = f"What lies in {folder} on {host.name} now is whole; the rest was removed again."
             raise _explained(interruption, [what]) from interruption
-    return _tell_files(arguments, copy, f"{folder} on {host.name}", report)
+    return _tell_files(arguments, choice, f"{folder} on {host.name}", report)
 
 
 def _preview_files_there(arguments: argparse.Namespace, copy: StoredCopy, on: Backup) -> int:
@@ -200,8 +220,10 @@ def _placement(arguments: argparse.Namespace) -> Placement:
     return Placement(overwrite, Owners(arguments.owner or Owners.NAME))
 
 
-def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report: RestoreReport) -> int:
+def _tell_files(arguments: argparse.Namespace, choice: Choice, to: str, report: RestoreReport) -> int:
     from utils import format_count, format_size
+
+    copy = choice.copy
 
     if arguments.json:
         show_json(
@@ -230,7 +252,7 @@ def _tell_files(arguments: argparse.Namespace, copy: StoredCopy, to: str, report
     for remark in report.remarks:
         complain(remark)
     if report.problems:
-        raise HoldfastError(f"Not everything of {copy} came back:\n  {listed(report.problems)}")
+        raise _not_everything(choice, report.problems)
     return EXIT_GOOD
 
 
@@ -261,7 +283,7 @@ def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup
             if not arguments.json:
                 for remark in restore.report.remarks:
                     complain(remark)
-    return _tell_databases(arguments, choice.copy, host_name, restore.report)
+    return _tell_databases(arguments, choice, host_name, restore.report)
 
 
 def _wanted(arguments: argparse.Namespace, contents: DatabasesInCopy) -> list[WantedDatabase]:
@@ -293,8 +315,10 @@ def _explained(interruption: InterruptedRun, usually: Sequence[str]) -> Interrup
     return InterruptedRun(" ".join([str(interruption), *notes]), interruption.exit_code)
 
 
-def _tell_databases(arguments: argparse.Namespace, copy: StoredCopy, host_name: str, report: DatabaseReport) -> int:
+def _tell_databases(arguments: argparse.Namespace, choice: Choice, host_name: str, report: DatabaseReport) -> int:
     from utils import format_size
+
+    copy = choice.copy
 
     if arguments.json:
         restored = [
@@ -319,5 +343,5 @@ def _tell_databases(arguments: argparse.Namespace, copy: StoredCopy, host_name: 
         if report.accounts:
             show(f"Made on {host_name}, as they were missing: {', '.join(report.accounts)}")
     if report.problems:
-        raise HoldfastError(f"Not everything of {copy} came back:\n  {listed(report.problems)}")
+        raise _not_everything(choice, report.problems)
     return EXIT_GOOD
