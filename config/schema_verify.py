@@ -65,15 +65,16 @@ VERIFY = Section(
         Key(
             "SAMPLE",
             scalars.PERCENTAGE,
-            "How many of the copies on each target are read back each time, at least one: the newest, and then those "
-            "whose last time is longest ago.",
+            "How many of the copies on each target are read back each time, at least two: the newest good one, and "
+            "those whose last time is longest ago.",
             "25%",
             default=f"{VerifyPlan().sample}%",
         ),
         Key(
             "HEAL",
             scalars.YES_NO,
-            "`yes` makes a copy that is found bad again, from a good one on another target.",
+            "`yes` makes a copy that is found bad, or the newest where it is missing, again from a good one on another "
+            "target.",
             "yes",
             default="no",
         ),

@@ -191,7 +191,7 @@ class DrillPlan:
 
 @dataclass(frozen=True, slots=True)
 class VerifyPlan:
-    """When copies are read back, and how many of those on each target each time, in percent; at least one is.
+    """When copies are read back, and how many of those on each target each time, in percent; at least two are.
 
     ``intervals`` is empty where only drills are planned. ``heal`` says that what is found bad is made again.
     """

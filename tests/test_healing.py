@@ -25,6 +25,7 @@ from operations.targets import open_for_writing, tidy_up
 from storages.factory import open_storage
 from storages.storage import Storage
 from storages.wrapper import StorageWrapper
+from tests.support.age_keys import make_key_pair
 from tests.support.holdfast import BACKUP_ID
 from tests.support.s3_fixtures import rclone
 from tests.support.s3_servers import S3Server
@@ -190,6 +191,22 @@ def test_on_a_server_and_from_one(tmp_path: Path, rclone: S3Server) -> None:
     flip_a_bit(site.part("one", ".zip"))
     assert str(heal(site).healed[0].source) == "OFFSITE:kept"
     assert site.files("one") == whole
+
+
+def test_an_encrypted_copy_needs_no_key_for_it(tmp_path: Path) -> None:
+    site = SeveralTargets(tmp_path)
+    public = make_key_pair("age", tmp_path).public
+    site.configure("one", ENCRYPT_TO=public)
+    site.holdfast.back_up()
+    site.configure("one", "two", ENCRYPT_TO=public)
+    assert site.run("copy", BACKUP_ID, "--to", "TWO").returncode == 0
+    whole = site.files("one")
+    assert site.files("two") == whole
+    for suffix, harm in ((".zip.age", flip_a_bit), (".index.zst.age", Path.unlink), (".manifest.json", forge)):
+        harm(site.part("two", suffix))
+        report = heal(site)
+        assert (len(report.healed), report.problems) == (1, []), suffix
+        assert site.files("two") == whole
 
 
 # --- what is not ----------------------------------------------------------------------------------------------------
