@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,3 +213,27 @@ def test_a_place_that_is_none_is_named(
     storages = {"disk": StorageDefinition("disk", StorageType.LOCAL, {"ROOT": "/x"})}
     with pytest.raises(UsageError, match=message):
         place_named(storages, text)
+
+
+def test_what_lies_among_the_copies_neither_stops_nor_joins_them(tmp_path: Path) -> None:
+    """Junk with the right name is named; what is no file, or has another name, is not even looked at."""
+    storage = LocalStorage("disk", tmp_path)
+    definition = StorageDefinition("disk", StorageType.LOCAL, {"ROOT": str(tmp_path)})
+    put_copy(storage, Target(definition, ""), NOON)
+    folder = tmp_path / "shop" / "files"
+    os.mkfifo(folder / "shop-files-20261120T130000Z.manifest.json")
+    (folder / "shop-files-20261120T140000Z.manifest.json").mkdir()
+    (folder / "shop-files-20261120T150000Z.manifest.json").write_bytes(b"\xff" * 20_000_000)
+    (folder / "shop-files-20261120T160000Z.manifest.json").write_bytes(b'{"format": "holdfast-manifest"}')
+    (folder / "shop-files-20261120T170000Z.manifest.json").symlink_to("/nowhere")
+    (folder / "shop-files-20261120T180000Z.manifest.json.bak").write_bytes(b"{}")
+    (folder / "loop").symlink_to(folder)
+    os.close(os.open(os.fsencode(folder) + b"/shop-files-\xff.manifest.json", os.O_CREAT))
+    discovery = discover([place_named({}, str(tmp_path))])
+    (backup,) = discovery.backups
+    copies = list_copies(backup, storages=discovery.storages).copies
+    assert [(copy.keys.timestamp[9:11], copy.error is None) for copy in copies] == [
+        ("16", False),
+        ("15", False),
+        ("12", True),
+    ]
