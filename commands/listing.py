@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         show_json({"copies": documents, "errors": errors})
         return EXIT_FAILED if errors else EXIT_GOOD
     if copies:
-        header = ("COPY", "MADE", "", "FILES", "CONTENT", "ARCHIVE", "STORAGE")
+        header = ("COPY", "MADE", "", "FILES", "CONTENT", "ARCHIVE", "TARGET")
         rows = [_copy_row(copy, is_orphaned=lookup.is_orphaned(copy.backup_id)) for copy in copies]
         show(table(header, rows))
         if any(lookup.is_orphaned(copy.backup_id) for copy in copies):
@@ -66,7 +66,7 @@ def _copy_row(copy: StoredCopy, *, is_orphaned: bool) -> tuple[str, ...]:
 
     name = f"{copy.backup_id}@{copy.keys.timestamp}"
     if copy.manifest is None:
-        return (name, "", "unreadable", "", "", "", f"{copy.target.storage.name}: {copy.error}")
+        return (name, "", "unreadable", "", "", "", f"{copy.target}: {copy.error}")
     manifest = copy.manifest
     words = [*_words(copy, manifest), *(["orphaned"] if is_orphaned else [])]
     return (
@@ -76,7 +76,7 @@ def _copy_row(copy: StoredCopy, *, is_orphaned: bool) -> tuple[str, ...]:
         f"{manifest.content.files:,}",
         format_size(manifest.content.size),
         format_size(manifest.archive.size),
-        copy.target.storage.name,
+        str(copy.target),
     )
 
 

@@ -71,7 +71,7 @@ def _tell(
         show_json({"copies": [_judged_document(each, removed) for each in judged], "errors": problems})
         return
     if arguments.dry_run and judged:
-        show(table(("COPY", "", "", "STORAGE", "WHY"), [_row(each) for each in judged]))
+        show(table(("COPY", "", "", "TARGET", "WHY"), [_row(each) for each in judged]))
     elif arguments.dry_run and not problems:
         show("There is no copy yet.")
     elif not (arguments.dry_run or arguments.quiet):

@@ -198,7 +198,7 @@ def tell(check: CopyCheck, arguments: argparse.Namespace, *, is_healed_next: boo
             f"{check.copy}: {styled('sound', 'green')}. {format_count(report.members, 'member')}, "
             f"{format_size(report.size)} checked"
         )
-    if not arguments.scheduled:
+    if not (arguments.quiet or arguments.scheduled):
         for remark in report.remarks:
             complain(remark)
 

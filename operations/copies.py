@@ -94,7 +94,7 @@ class StoredCopy:
         return replace(self, manifest=self.manifest.unsealed(lambda sealed: b"".join(decrypted([sealed], identities))))
 
     def __str__(self) -> str:
-        return f"{self.backup_id}@{self.keys.timestamp} on {self.target.storage.name}"
+        return f"{self.backup_id}@{self.keys.timestamp} on {self.target}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def test_by_command(site: SeveralTargets) -> None:
     assert f"restore.py heal {BACKUP_ID}@{newest} makes it again" in checked.stderr
     ended = site.run("heal", f"{BACKUP_ID}@{newest}")
     assert ended.returncode == 0, ended.stderr
-    assert f"{BACKUP_ID}@{newest} on TWO was made again from ONE:kept: " in ended.stdout
+    assert f"{BACKUP_ID}@{newest} on TWO:kept was made again from ONE:kept: " in ended.stdout
     assert "shop/files: 2 copies read, 1 made again" in ended.stdout
     assert site.files("two") == whole
     answer = site.document("heal")

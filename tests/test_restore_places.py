@@ -109,7 +109,7 @@ def test_a_configuration_that_does_not_name_the_backup_any_more(machine: Holdfas
     assert "/source/file" in shown.stdout
     # The key that signed it was lost with the state folder; there is nothing else to say.
     assert [line.partition(": its manifest is signed with ")[0] for line in shown.stderr.splitlines()] == [
-        f"warning: {shown.stdout.partition(':')[0]}"
+        f"warning: {shown.stdout.splitlines()[0].rpartition(': ')[0]}"
     ]
 
 

@@ -84,7 +84,7 @@ def test_what_is_wrong_is_named_and_the_others_are_read(site: SeveralTargets) ->
     ended = site.run("verify", "--all")
     assert ended.returncode == EXIT_FAILED
     assert ended.stdout.count("sound") == 3
-    assert f"{BACKUP_ID}@{older} on TWO is damaged:" in ended.stderr
+    assert f"{BACKUP_ID}@{older} on TWO:kept is damaged:" in ended.stderr
     assert f"restore.py heal {BACKUP_ID}@{older} makes it again" in ended.stderr
     assert damaged(site) == [("TWO", older)]
 
@@ -151,7 +151,7 @@ def test_what_is_damaged_is_mailed(site: SeveralTargets) -> None:
     _, newest = site.timestamps("one")
     ended = site.run("verify", "--scheduled", BACKUP_ID)
     assert (ended.returncode, ended.stdout) == (EXIT_FAILED, "")
-    assert f"{BACKUP_ID}@{newest} on TWO is damaged:" in ended.stderr
+    assert f"{BACKUP_ID}@{newest} on TWO:kept is damaged:" in ended.stderr
     assert f"restore.py heal {BACKUP_ID}@{newest} makes it again" in ended.stderr
     assert " ERROR shop/files@" in logs(site, CheckKind.VERIFY)[0]
 
@@ -163,7 +163,7 @@ def test_what_is_damaged_is_healed_where_that_is_asked_for(site: SeveralTargets)
     ended = site.run("verify", "--scheduled", BACKUP_ID)
     assert (ended.returncode, ended.stdout) == (EXIT_GOOD, "")
     assert "is damaged" in ended.stderr
-    assert "on TWO was made again from ONE:kept" in ended.stderr
+    assert "on TWO:kept was made again from ONE:kept" in ended.stderr
     assert site.files("two") == whole
     assert (damaged(site), len(checks(site))) == ([], 4)
     ended = site.run("verify", "--scheduled", BACKUP_ID)
