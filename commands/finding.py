@@ -107,16 +107,17 @@ def _tell(arguments: argparse.Namespace, found: list[Findings], errors: list[str
         complain(f"Not everything was searched:\n  {listed(errors)}")
     if searched and not any(findings.spans for findings in found) and not arguments.quiet:
         where = "the copy that was" if searched == 1 else f"the {searched:,} copies that were"
-        show(f"Nothing in {where} searched is called {arguments.pattern}.{_hint(arguments.pattern)}")
+        show(f"Nothing in {where} searched is called {arguments.pattern}.{_hint(arguments)}")
     elif not searched and not errors:
         complain(f"There is no copy to search in {format_count(len(found), 'backup')}.")
     return EXIT_GOOD if searched else EXIT_FAILED
 
 
-def _hint(pattern: str) -> str:
+def _hint(arguments: argparse.Namespace) -> str:
+    pattern = arguments.pattern
     if "/" in pattern and not pattern.startswith(("/", "**/")):
         return f" A pattern with a slash begins at the top; '**/{pattern}' looks at every level."
-    return " With -i, capital and small letters are the same."
+    return "" if arguments.ignore_case else " With -i, capital and small letters are the same."
 
 
 def _sentence(findings: Findings, span: Span, *, is_newest: bool) -> str:

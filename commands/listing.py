@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         show("There is no copy yet. backup.py --all makes one of each backup now.")
     for error in errors:
         complain(error)
+    if lookup.is_of_place and lookup.discovery.misplaced:
+        complain(lookup.discovery.remark)
     return EXIT_FAILED if errors else EXIT_GOOD
 
 

@@ -103,6 +103,16 @@ def test_a_folder_without_a_configuration(machine: Holdfast, tmp_path: Path) -> 
     assert differences(describe_tree(source), describe_tree(restored(tmp_path / "back", source))) == []
 
 
+def test_copies_in_a_folder_of_another_name_are_told_beside_the_others(machine: Holdfast, tmp_path: Path) -> None:
+    shutil.copytree(machine.copies.parent.parent / "kept", tmp_path / "disk")
+    shutil.copytree(tmp_path / "disk" / "shop" / "files", tmp_path / "disk" / "download")
+    answer = machine.run("restore.py", "list", "--from", str(tmp_path / "disk"))
+    assert answer.returncode == 0
+    assert answer.stdout.count(f"{BACKUP_ID}@") == 1
+    assert "/download/shop-files-" in answer.stderr
+    assert "lies in another folder than its name says, and is not looked at" in answer.stderr
+
+
 def test_a_configuration_that_does_not_name_the_backup_any_more(machine: Holdfast) -> None:
     configure(machine, OTHER)
     shown = machine.run("restore.py", "show", BACKUP_ID, "--from", "disk:kept")
