@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 
-from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError
+from errors import HoldfastError, ObjectExistsError, ObjectNotFoundError, StorageError, StorageUnavailableError
 from model import Backup, Copy, RunStatus, StorageDefinition, StorageType, Target
 from operations.layout import HOW_TO_RESTORE, CopyKeys, copy_keys, folder_key
 from operations.only import takes
@@ -196,6 +196,8 @@ def put_how_to_restore(storage: Storage, folder: str, text: bytes) -> None:
     key = folder + HOW_TO_RESTORE
     try:
         earlier = b"".join(storage.get(key))
+    except StorageUnavailableError:  # it was tried for long enough
+        raise
     except StorageError:  # nothing is there, or this user may write and not read
         with suppress(ObjectExistsError):
             storage.put(key, [text])

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from errors import StorageError
+from errors import StorageError, StorageUnavailableError
 from model import (
     Backup,
     CommandSource,
@@ -25,6 +25,7 @@ from model import (
     SshHost,
     StorageDefinition,
     StorageType,
+    StoredObject,
     Target,
 )
 from operations.how_to_restore import how_to_restore
@@ -154,6 +155,18 @@ def test_a_target_that_refuses_keeps_the_earlier_text(tmp_path: Path, text: Path
     put_how_to_restore(Counted(tmp_path), "shop/main/", b"first")
     put_how_to_restore(Counted(tmp_path, refused), "shop/main/", b"second")
     assert text.read_bytes() == b"first"
+
+
+def test_a_target_that_does_not_answer_is_not_asked_once_more(tmp_path: Path) -> None:
+    class Silent(Counted):
+        def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
+            raise AssertionError("it was asked once more")
+
+        def _refuse(self, method: str) -> None:
+            raise StorageUnavailableError("no answer")
+
+    with pytest.raises(StorageUnavailableError, match="no answer"):
+        put_how_to_restore(Silent(tmp_path), "shop/main/", b"first")
 
 
 def test_a_target_that_cannot_be_written_is_said(tmp_path: Path) -> None:
