@@ -1,27 +1,20 @@
-"""The state folder is lost, then the whole machine: what is on the target, the configuration and the key are enough."""
+"""The state folder is lost: the target, the configuration and the key are enough. test_lost_machine.py loses more."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
 from tests.support.encrypted_copies import Key, new_key
 from tests.support.holdfast import Holdfast
-from tests.support.product_code import ROOT
 from tests.support.sqlite_fingerprint import database_fingerprint
 from tests.support.trees import make_tree
-from tests.support.users import user_without_rights
 from tests.support.whole_trees import describe_tree, differences, restored
 
 PASSPHRASE = "correct horse battery staple"
@@ -114,57 +107,3 @@ def test_a_key_of_the_lost_state_folder_that_was_kept_is_believed(site: Site) ->
     site.holdfast.write({**configuration, "TRUSTED_KEYS": [kept]})
     believed = site.holdfast.run("restore.py", "show", oldest, "--identity", site.key.path)
     assert (believed.returncode, believed.stderr) == (0, "")
-
-
-def test_without_the_machine_another_user_in_another_folder_restores_everything(site: Site, tmp_path: Path) -> None:
-    """From the disk with the copies, config.yaml, .env and the private key."""
-    files, database = describe_tree(site.files), database_fingerprint(site.database)
-    user = user_without_rights()
-    with folder_of(user.pw_uid, user.pw_gid) as home:
-        for name in ("config.yaml", ".env"):
-            shutil.copy(site.holdfast.folder / name, home / name)
-        shutil.copy(site.key.path, home / "identity.txt")
-        shutil.copytree(site.holdfast.storage, home / "disk")
-        for lost in (site.holdfast.folder, site.files, site.key.path.parent / "source"):
-            shutil.rmtree(lost, ignore_errors=True)
-        site.database.unlink()
-        give(home, user.pw_uid, user.pw_gid)
-        to, again = home / "files", home / "again.db"
-        run_as(user.pw_uid, home, "restore", "shop/files", "--to", str(to), "--identity", str(home / "identity.txt"))
-        run_as(user.pw_uid, home, "restore", "shop/db", "--to-database", str(again))
-        found = describe_tree(restored(to, site.files))
-        assert {path: node.content for path, node in found.items()} == {
-            path: node.content for path, node in files.items()
-        }
-        assert database_fingerprint(again) == database
-        if os.geteuid() == 0:
-            assert again.stat().st_uid == user.pw_uid
-
-
-@contextmanager
-def folder_of(user: int, group: int) -> Iterator[Path]:
-    """A folder that this user may come to."""
-    folder = Path(mkdtemp(prefix="holdfast-another-user-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-def give(folder: Path, user: int, group: int) -> None:
-    if os.geteuid() == 0:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, user, group)
-
-
-def run_as(user: int, home: Path, command: str, *arguments: str) -> None:
-    """A command of restore.py, which must end well; the same comes before it as root, into other places."""
-    common = ["--config", str(home / "config.yaml"), command]
-    rehearsal = [
-        argument.replace(str(home / "files"), str(home / "x")).replace("again.db", "x.db") for argument in arguments
-    ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LOCAL_STORAGE_ROOT": str(home / "disk")}
-    program = [sys.executable, str(ROOT / "tests" / "support" / "as_another_user.py"), str(user)]
-    plan = json.dumps([[*common, *rehearsal], [*common, *arguments]])
-    ended = subprocess.run([*program, plan], env=environment, capture_output=True, text=True, cwd="/")
-    assert ended.returncode == 0, ended.stderr
