@@ -10,7 +10,7 @@ from command_line import complain, show, show_json
 from commands.choice import COPY_HELP, copy_document
 from commands.places import Lookup
 from commands.verification import read_copy
-from errors import EXIT_FAILED, EXIT_GOOD, AlreadyRunningError, UsageError
+from errors import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_GOOD, UsageError
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
@@ -44,15 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     exit_codes = {EXIT_GOOD}
     with CheckHistory(lookup.configuration) as history:
         for backup in backups:
-            try:
-                count, report, errors = _heal_one(backup, time, arguments, lookup, history)
-            except AlreadyRunningError as error:
-                problems.append(str(error))
-                exit_codes.add(error.exit_code)
-                continue
+            count, report, errors = _heal_one(backup, time, arguments, lookup, history)
             reports.append((backup, count, report))
             problems += [*errors, *report.problems]
             exit_codes |= {EXIT_FAILED} if errors or report.problems else set()
+            if report.blocked is not None:
+                problems.append(report.blocked)
+                exit_codes.add(EXIT_ALREADY_RUNNING)
         problems += history.problems
     _tell(arguments, reports, problems)
     return EXIT_FAILED if EXIT_FAILED in exit_codes else max(exit_codes)
@@ -69,7 +67,7 @@ def _backups(lookup: Lookup, text: str) -> Sequence[Backup]:
 def _heal_one(
     backup: Backup, time: str, arguments: argparse.Namespace, lookup: Lookup, history: CheckHistory
 ) -> tuple[int, HealReport, list[str]]:
-    """How many copies were read, what was healed, what could not be read. Raises AlreadyRunningError, UsageError."""
+    """How many copies were read, what was healed, what could not be read. Raises UsageError."""
     from operations.verification import Batch, read_back
 
     listing = lookup.listing(backup)
@@ -94,7 +92,7 @@ def heal_backup(
     history: CheckHistory,
     only: Collection[str] | None = None,
 ) -> HealReport:
-    """Make again what these checks have found bad, and what is missing. Raises AlreadyRunningError."""
+    """Make again what these checks have found bad, and what is missing."""
     from operations.healing import Healing
     from progress import Progress
     from schedules.times import machine_zone

@@ -91,6 +91,8 @@ def _verify(
         log.error("%s", error)
         complain(error)
     healing = heal_backup(backup, arguments, lookup, listing, result.checks, history) if plan.heal else HealReport()
+    if healing.blocked is not None:
+        healing.problems.append(f"Nothing more was made again. {healing.blocked}")
     for line in (*map(str, healing.healed), *healing.problems):
         log.warning("%s", line)
         complain(line)

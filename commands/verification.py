@@ -152,8 +152,9 @@ class Verified:
 
     def is_good_but_for(self, healed: Iterable[StoredCopy]) -> bool:
         """Whether all is well, now that these are."""
-        names = {str(copy) for copy in healed}
-        left = [check for check in self.checks if check.reasons and str(check.copy) not in names]
+        places = {(copy.target.storage.name, copy.keys.stem) for copy in healed}
+        bad = (check.copy for check in self.checks if check.reasons)
+        left = [copy for copy in bad if (copy.target.storage.name, copy.keys.stem) not in places]
         return not self.errors and not left
 
     def document(self) -> dict[str, object]:

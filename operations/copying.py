@@ -131,9 +131,10 @@ def copy_to(destination: Destination, sources: Sequence[StoredCopy], on_copied: 
     if there is not None:
         return Copied(there)
     remarks: list[str] = []
+    is_awaited = any(keys.timestamp == sources[0].keys.timestamp for keys in destination.awaited())
     for source in sources:
         try:
-            destination.put(source, on_copied)
+            destination.put(source, on_copied, is_made_again=is_awaited)
         except UnreadableCopyError as error:
             remarks.append(str(error))
             continue

@@ -13,10 +13,11 @@ from archives.age_header import FILE_KEY_SIZE
 from archives.age_keys import Identity, parse_recipient, read_identity_file
 from catalog import open_catalog
 from errors import EncryptionKeyError, HoldfastError
-from model import Backup, Configuration, Target
+from model import Backup, Configuration, DatabaseSource, Target
 from operations.stopped_containers import would_stop
 from operations.storage_check import check_storage
 from sources.factory import open_source
+from sources.scratch import installed_servers
 from storages.workplace import Patience, Workplace
 from utils import format_count, format_size, make_private_directory
 
@@ -50,6 +51,8 @@ def examine(configuration: Configuration, storage_names: Collection[str] = ()) -
         yield from _encryption(configuration)
         for backup in configuration.enabled_backups:
             yield _source(backup, configuration)
+            if backup.verify is not None and backup.verify.drill is not None:
+                yield from _drill(backup, configuration)
     for target in targets(configuration, storage_names):
         check = check_storage(target, Workplace(configuration.state_directory, _PATIENCE))
         yield Finding(str(target), Verdict.OK if check.error is None else Verdict.FAILED, check.summary)
@@ -157,6 +160,28 @@ def _is_opened(backup: Backup, identities: Sequence[Identity]) -> bool:
 
 def _recipients_of(backup: Backup) -> tuple[str, ...]:
     return backup.encryption.recipients if backup.encryption is not None else ()
+
+
+def _drill(backup: Backup, configuration: Configuration) -> Iterator[Finding]:
+    """What serves the databases of a drill; files need nothing but room."""
+    if not isinstance(backup.source, DatabaseSource):
+        return
+    subject = f"drill of {backup.id}"
+    try:
+        servers = installed_servers(backup.source.engine, configuration.state_directory)
+    except HoldfastError as error:
+        yield Finding(subject, Verdict.FAILED, str(error))
+        return
+    if servers:
+        yield Finding(
+            subject, Verdict.OK, f"its copies can be restored into {', '.join(servers)}, if they are not newer"
+        )
+        return
+    text = (
+        f"The programs of a server of TYPE {backup.source.engine} are not installed on this machine, and a drill "
+        "starts one of its own. Install them (Debian: postgresql, mariadb-server); the server need not run."
+    )
+    yield Finding(subject, Verdict.FAILED, text)
 
 
 def _source(backup: Backup, configuration: Configuration) -> Finding:

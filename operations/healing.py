@@ -13,7 +13,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from archives.signature import Trust
-from errors import HoldfastError
+from errors import AlreadyRunningError, HoldfastError
 from model import Backup, CheckOutcome, Member, RunStatus, Target
 from operations.checking import CopyCheck, check_copy
 from operations.copies import Listing, StoredCopy
@@ -44,10 +44,11 @@ class Healed:
 
 @dataclass(slots=True)
 class HealReport:
-    """What was made again, and what could not be."""
+    """What was made again, and what could not be. ``blocked`` says that a run is under way, which ended it early."""
 
     healed: list[Healed] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    blocked: str | None = None
 
 
 class Healing:
@@ -74,22 +75,35 @@ class Healing:
         """Make again what was found bad, what an earlier healing did not finish, and the newest good copy where it is
         missing. ``only`` names the times of copies (``20261120T030000Z``) to which this is limited.
 
-        What fails is in the report. Raises AlreadyRunningError, where a run of the backup is under way.
+        What fails is in the report.
         """
         report = HealReport()
-        for check in self._checks:
-            if check.outcome is CheckOutcome.FAILED and _is_meant(check.copy.keys, only):
-                self._heal_bad(check, on_copied, report)
-        for target in self._backup.targets:
-            try:
-                destination = Destination(self._backup, target, self._state, self._keyring)
-                self._finish_earlier(destination, on_copied, report, only)
-                self._fill(destination, zone, on_copied, report, only)
-            except HoldfastError as error:
-                if error.exit_code != HoldfastError.exit_code:
-                    raise
-                report.problems.append(f"{target}: {error}")
+        try:
+            for check in self._checks:
+                if check.outcome is CheckOutcome.FAILED and _is_meant(check.copy.keys, only):
+                    self._heal_bad(check, on_copied, report)
+            for target in self._backup.targets:
+                self._heal_target(target, zone, on_copied, report, only)
+        except AlreadyRunningError as error:
+            report.blocked = str(error)
         return report
+
+    def _heal_target(
+        self,
+        target: Target,
+        zone: tzinfo,
+        on_copied: OnCopied,
+        report: HealReport,
+        only: Collection[str] | None,
+    ) -> None:
+        try:
+            destination = Destination(self._backup, target, self._state, self._keyring)
+            self._finish_earlier(destination, on_copied, report, only)
+            self._fill(destination, zone, on_copied, report, only)
+        except AlreadyRunningError:
+            raise
+        except HoldfastError as error:
+            report.problems.append(f"{target}: {error}")
 
     # --- what is to be done -----------------------------------------------------------------------------------------
 
@@ -105,9 +119,9 @@ class Healing:
         try:
             destination = Destination(self._backup, bad.target, self._state, self._keyring)
             self._make(destination, twin, tuple(check.reasons), on_copied, report, bad=bad)
+        except AlreadyRunningError:
+            raise
         except HoldfastError as error:
-            if error.exit_code != HoldfastError.exit_code:
-                raise
             self._failed.add(_place(bad))
             report.problems.append(f"{bad} is damaged, and could not be made again: {error}")
 

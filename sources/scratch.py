@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 from errors import DrillError, HoldfastError
@@ -82,10 +83,23 @@ def open_scratch(engine: str, server_version: str, accounts: str, folder: Path) 
     ``server_version`` is that of the server that the copy comes from, ``accounts`` the text of its roles or users.
     Entering raises DrillError where there can be none.
     """
+    module = _module_of(engine)
+    return cast("AbstractContextManager[Scratch]", module.open_scratch(server_version, accounts, folder))
+
+
+def installed_servers(engine: str, folder: Path) -> list[str]:
+    """What scratch databases of an engine can be made with on this machine, such as ``PostgreSQL 15.14``.
+
+    ``folder`` is home to the programs that are asked. Raises DrillError where there is no drill for the engine, and
+    HostError.
+    """
+    return cast("list[str]", _module_of(engine).installed_servers(folder))
+
+
+def _module_of(engine: str) -> ModuleType:
     if engine not in ENGINES:
         raise DrillError(f"There is no drill for databases of TYPE {printable(engine.encode())}.")
-    module = importlib.import_module(f"sources.scratch_{engine}")
-    return cast("AbstractContextManager[Scratch]", module.open_scratch(server_version, accounts, folder))
+    return importlib.import_module(f"sources.scratch_{engine}")
 
 
 def server_account(engine: str) -> pwd.struct_passwd:

@@ -179,17 +179,27 @@ def _suitable(host: ScratchHost, server_version: str) -> _Programs:
             f"The copy comes from a server of version {server_version}, which is not MariaDB. A drill starts only "
             "MariaDB's own server, and that cannot read everything that MySQL writes."
         )
-    found = output_of(host, Command(("sh", "-c", _FIND))).decode("utf-8", "surrogateescape")
-    lines = [line.split("\t") for line in found.splitlines()]
-    installs = next((path for path, said in lines if said == "installs"), None)
-    for path, said in lines:
-        version = _VERSION.search(said)
-        if version and installs and _numbers(version)[:2] >= _numbers(wanted)[:2]:
-            return _Programs(path, installs, _numbers(version))
+    for programs in _installed(host):
+        if programs.version[:2] >= _numbers(wanted)[:2]:
+            return programs
     raise DrillError(
         f"The copy comes from MariaDB {wanted[1]}.{wanted[2]}, and no MariaDB server of this version or a later one is "
         "installed on this machine. Install one here (Debian: mariadb-server); it need not run."
     )
+
+
+def installed_servers(folder: Path) -> list[str]:
+    """See ``sources.scratch.installed_servers``."""
+    return [str(programs) for programs in _installed(ScratchHost(folder))]
+
+
+def _installed(host: ScratchHost) -> list[_Programs]:
+    """The servers that can be made and started here."""
+    found = output_of(host, Command(("sh", "-c", _FIND))).decode("utf-8", "surrogateescape")
+    lines = [line.split("\t") for line in found.splitlines()]
+    installs = next((path for path, said in lines if said == "installs"), None)
+    versions = [(path, _VERSION.search(said)) for path, said in lines]
+    return [_Programs(path, installs, _numbers(version)) for path, version in versions if version and installs]
 
 
 def _numbers(version: re.Match[str]) -> tuple[int, ...]:

@@ -202,6 +202,12 @@ class ScratchPostgres:
         return dict(zip(tables, counts, strict=True))
 
 
+def installed_servers(folder: Path) -> list[str]:
+    """See ``sources.scratch.installed_servers``."""
+    servers = sorted(installed(ScratchHost(folder), "postgres"), key=lambda client: client.version)
+    return [f"PostgreSQL {_shown(client)}" for client in servers]
+
+
 _TABLESPACE = ("CREATE", "TABLESPACE")
 
 

@@ -32,6 +32,11 @@ def open_scratch(server_version: str, _accounts: str, folder: Path) -> Iterator[
     yield ScratchSqlite(server_version, folder)
 
 
+def installed_servers(_folder: Path) -> list[str]:
+    """See ``sources.scratch.installed_servers``."""
+    return [f"SQLite {sqlite3.sqlite_version}"]
+
+
 class ScratchSqlite:
     """See ``sources.scratch.Scratch``."""
 

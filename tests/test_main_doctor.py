@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import operations.doctor
 from errors import StorageError, StorageUnavailableError
 from model import StorageDefinition, StorageType, StoredObject, Target
 from operations import storage_check
@@ -212,3 +213,34 @@ def test_a_private_key_on_this_machine_is_looked_at(holdfast: Holdfast, tmp_path
     pair.file.chmod(0o640)
     verdict, text = found(pair.file)
     assert (verdict, f"chmod 600 {pair.file}" in text) == ("failed", True)
+
+
+def test_what_a_drill_would_need(holdfast: Holdfast, tmp_path: Path) -> None:
+    def backup(name: str, engine: str, **info: object) -> dict[str, object]:
+        plan = {"DRILL": {"INTERVALS": "0 6 1 * *"}}
+        target = [{"STORAGE_NAME": "LOCAL"}]
+        info = {"TYPE": engine, **info}
+        return {"NAME": name, "INTERVALS": "@daily", "DB_INFO": info, "VERIFY": plan, "UPLOAD_TO": target}
+
+    backups = [
+        backup("orders", "postgres", NAME="shop", HOST="127.0.0.1", PORT=1),
+        backup("blog", "mariadb", NAME="blog", HOST="127.0.0.1", PORT=1),
+        backup("small", "sqlite", FILE_PATH=str(tmp_path / "none.db")),
+    ]
+    holdfast.write({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"DB_BACKUP": backups}]}]})
+    found = findings(holdfast)
+    for name, server in (("orders", "PostgreSQL "), ("blog", "MariaDB "), ("small", "SQLite ")):
+        verdict, text = found[f"drill of shop/{name}"]
+        assert verdict == "ok", text
+        assert f"can be restored into {server}" in text
+
+
+def test_a_drill_that_has_no_server(holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = {"NAME": "shop", "HOST": "127.0.0.1", "PORT": 1}
+    plan = {"DRILL": {"INTERVALS": "0 6 1 * *"}}
+    backup = {"INTERVALS": "@daily", "DB_INFO": info, "VERIFY": plan, "UPLOAD_TO": [{"STORAGE_NAME": "LOCAL"}]}
+    holdfast.write({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"DB_BACKUP": [backup]}]}]})
+    monkeypatch.setattr(operations.doctor, "installed_servers", lambda _engine, _folder: [])
+    (finding,) = [each for each in examine(holdfast.configuration()) if each.subject.startswith("drill of ")]
+    assert finding.verdict is operations.doctor.Verdict.FAILED
+    assert "Install them (Debian: postgresql, mariadb-server)" in finding.text
