@@ -266,11 +266,12 @@ def _show_concerns(standing: Standing) -> None:
         colour = "red" if check.outcome is CheckOutcome.FAILED else "yellow"
         reason = check.message.partition("\n")[0]
         show(
-            f"\n{check.backup_id}: the {what} of {check.copy} on {check.storage} {styled(how, colour)} at "
+            f"\n{check.backup_id}: the {what} of {check.copy} on {check.target} {styled(how, colour)} at "
             f"{_local(check.started)}. {reason}".rstrip()
         )
         drill = " --drill" if check.kind is CheckKind.DRILL else ""
-        show(f"  restore.py verify{drill} {check.backup_id}@{check.copy} --storage {quote(check.storage)} shows more.")
+        storage = quote(check.target.partition(":")[0])
+        show(f"  restore.py verify{drill} {check.backup_id}@{check.copy} --storage {storage} shows more.")
     if len(concerns) > _CONCERNS_SHOWN:
         hidden = len(concerns) - _CONCERNS_SHOWN
         show(f"  Damaged copies of it that are not told here: {hidden:,}. backup.py --json names them.")
@@ -370,7 +371,7 @@ def _check_document(check: Check | None) -> dict[str, object] | None:
         "id": check.id,
         "kind": check.kind.value,
         "copy": check.copy,
-        "storage": check.storage,
+        "target": check.target,
         "started": check.started.isoformat(),
         "ended": check.ended.isoformat(),
         "outcome": check.outcome.value,

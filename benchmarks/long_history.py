@@ -18,7 +18,7 @@ _INSERTS = (
     "INSERT INTO copies (run_id, position, storage, key, status, size) VALUES (?, 0, 'LOCAL', ?, ?, 1)",
 )
 _INSERT_CHECK = (
-    "INSERT INTO checks (id, backup_id, kind, copy, storage, started, ended, outcome, message) "
+    "INSERT INTO checks (id, backup_id, kind, copy, target, started, ended, outcome, message) "
     "VALUES (?, ?, ?, ?, 'LOCAL', ?, ?, ?, '')"
 )
 _CHECKS_OF_A_KIND = 200

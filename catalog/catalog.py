@@ -83,21 +83,19 @@ class Catalog:
         """
         self._database.write(partial(check_queries.record_check, check=check))
 
-    def forget_checks(self, backup_id: str, storage: str, present: Collection[str]) -> None:
-        """Forget the checks of copies that are no longer on this storage: all but those named in ``present``.
+    def forget_checks(self, backup_id: str, target: str, present: Collection[str]) -> None:
+        """Forget the checks of copies that are no longer on this target: all but those named in ``present``.
 
         Their damage is no longer anybody's. That a backup was proven stays true: what proves it is kept.
         """
-        self._database.write(
-            partial(check_queries.forget_checks, backup_id=backup_id, storage=storage, present=present)
-        )
+        self._database.write(partial(check_queries.forget_checks, backup_id=backup_id, target=target, present=present))
 
     def last_checks(self, backup_ids: Iterable[str]) -> dict[str, LastChecks]:
         """How far each of these backups is proven."""
         return self._database.read(partial(check_queries.last_checks, backup_ids=list(backup_ids)))
 
     def last_verified(self, backup_id: str) -> dict[tuple[str, str], datetime]:
-        """For each storage and copy (``20261120T030000Z``), when it was last verified or drilled and found well."""
+        """For each target and copy (``20261120T030000Z``), when it was last verified or drilled and found well."""
         return self._database.read(partial(check_queries.last_verified, backup_id=backup_id))
 
     def record_schedule(self, intervals_by_backup: Mapping[str, tuple[str, ...]], now: datetime) -> None:

@@ -43,15 +43,15 @@ def record_check(connection: sa.Connection, check: Check) -> None:
     connection.execute(checks.delete().where(checks.c.id.in_(_superfluous(check.backup_id, check.kind))))
 
 
-def forget_checks(connection: sa.Connection, backup_id: str, storage: str, present: Collection[str]) -> None:
-    of_storage = (checks.c.backup_id == backup_id) & (checks.c.storage == storage)
-    known = set(connection.scalars(sa.select(checks.c.copy).where(of_storage).distinct()))
+def forget_checks(connection: sa.Connection, backup_id: str, target: str, present: Collection[str]) -> None:
+    of_target = (checks.c.backup_id == backup_id) & (checks.c.target == target)
+    known = set(connection.scalars(sa.select(checks.c.copy).where(of_target).distinct()))
     gone = known - set(present)
     if not gone:
         return
     last = last_checks(connection, [backup_id])[backup_id]
     proofs = [check.id for check in (last.verified, last.proven) if check is not None]
-    connection.execute(checks.delete().where(of_storage, checks.c.copy.in_(gone), checks.c.id.not_in(proofs)))
+    connection.execute(checks.delete().where(of_target, checks.c.copy.in_(gone), checks.c.id.not_in(proofs)))
 
 
 def last_checks(connection: sa.Connection, backup_ids: Sequence[str]) -> dict[str, LastChecks]:
@@ -84,10 +84,10 @@ def last_checks(connection: sa.Connection, backup_ids: Sequence[str]) -> dict[st
 
 
 def last_verified(connection: sa.Connection, backup_id: str) -> dict[tuple[str, str], datetime]:
-    question = sa.select(checks.c.storage, checks.c.copy, sa.func.max(checks.c.started))
+    question = sa.select(checks.c.target, checks.c.copy, sa.func.max(checks.c.started))
     found_well = (checks.c.backup_id == backup_id) & checks.c.outcome.in_(_GOOD)
-    rows = connection.execute(question.where(found_well).group_by(checks.c.storage, checks.c.copy))
-    return {(storage, copy): started for storage, copy, started in rows}
+    rows = connection.execute(question.where(found_well).group_by(checks.c.target, checks.c.copy))
+    return {(target, copy): started for target, copy, started in rows}
 
 
 def _newest_of(oldest_first: Iterable[Check], kind: CheckKind, outcomes: Collection[CheckOutcome]) -> Check | None:
@@ -113,7 +113,7 @@ def _shows_damage() -> sa.ColumnElement[bool]:
     newer = checks.alias()
     refuted = sa.exists().where(
         newer.c.backup_id == checks.c.backup_id,
-        newer.c.storage == checks.c.storage,
+        newer.c.target == checks.c.target,
         newer.c.copy == checks.c.copy,
         sa.tuple_(newer.c.started, newer.c.id) > sa.tuple_(checks.c.started, checks.c.id),
         newer.c.outcome.in_(_GOOD) | ((newer.c.kind == CheckKind.VERIFY) & (newer.c.outcome == CheckOutcome.FAILED)),
@@ -124,7 +124,7 @@ def _shows_damage() -> sa.ColumnElement[bool]:
 def _superfluous(backup_id: str, kind: CheckKind) -> sa.Select[str]:
     newest_first = (checks.c.started.desc(), checks.c.id.desc())
     rank = sa.func.row_number()
-    of_copy = [checks.c.outcome, checks.c.storage, checks.c.copy]
+    of_copy = [checks.c.outcome, checks.c.target, checks.c.copy]
     ranked = (
         sa.select(
             checks.c.id,
@@ -153,7 +153,7 @@ def _load(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> lis
             backup_id=row.backup_id,
             kind=CheckKind(row.kind),
             copy=row.copy,
-            storage=row.storage,
+            target=row.target,
             started=row.started,
             ended=row.ended,
             outcome=CheckOutcome(row.outcome),

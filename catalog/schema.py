@@ -94,7 +94,7 @@ checks = Table(
     Column("backup_id", Text, ForeignKey("backups.id"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("copy", Text, nullable=False),
-    Column("storage", Text, nullable=False),
+    Column("target", Text, nullable=False),
     Column("started", UtcDateTime, nullable=False),
     Column("ended", UtcDateTime, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -102,7 +102,7 @@ checks = Table(
     # The newest of a kind, the newest that passed, and what is known of one copy.
     Index("checks_by_start", "backup_id", "kind", "started", "id"),
     Index("checks_by_outcome", "backup_id", "kind", "outcome", "started", "id"),
-    Index("checks_by_copy", "backup_id", "storage", "copy", "started", "id"),
+    Index("checks_by_copy", "backup_id", "target", "copy", "started", "id"),
 )
 
 # ``since`` is when these intervals were first seen: a slot before it was never missed.

@@ -90,14 +90,15 @@ class CheckOutcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One copy that was verified or drilled. ``copy`` is when it was made (``20261120T030000Z``); ``message`` says what
-    was found."""
+    """One copy that was verified or drilled. ``copy`` is when it was made (``20261120T030000Z``) and ``target`` where
+    it lies (``str`` of a Target); ``message`` says what was found.
+    """
 
     id: str
     backup_id: str
     kind: CheckKind
     copy: str
-    storage: str
+    target: str
     started: datetime
     ended: datetime
     outcome: CheckOutcome

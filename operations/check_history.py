@@ -44,12 +44,12 @@ class CheckHistory:
             self._catalog.close()
 
     def last_checked(self, backup_id: str) -> dict[tuple[str, str], datetime]:
-        """For each storage and copy, when it was last read through, whatever came of it. Empty where nobody knows."""
+        """For each target and copy, when it was last read through, whatever came of it. Empty where nobody knows."""
         try:
             catalog = self._opened()
             found = catalog.last_verified(backup_id)
             for check in catalog.last_checks([backup_id])[backup_id].damaged:
-                place = (check.storage, check.copy)
+                place = (check.target, check.copy)
                 found[place] = max(check.started, found.get(place, check.started))
             return found
         except CatalogError as error:
@@ -67,9 +67,9 @@ class CheckHistory:
     ) -> None:
         """Record one check of a copy."""
         message = redact("\n".join(list(reasons)[:_LONGEST_MESSAGE]))
-        storage = copy.target.storage.name
+        target = str(copy.target)
         check = Check(
-            uuid.uuid4().hex, copy.backup_id, kind, copy.keys.timestamp, storage, started, ended, outcome, message
+            uuid.uuid4().hex, copy.backup_id, kind, copy.keys.timestamp, target, started, ended, outcome, message
         )
         try:
             self._opened().record_check(check)
@@ -91,10 +91,10 @@ class CheckHistory:
             return
         present: dict[str, set[str]] = {}
         for copy in listing.copies:
-            present.setdefault(copy.target.storage.name, set()).add(copy.keys.timestamp)
+            present.setdefault(str(copy.target), set()).add(copy.keys.timestamp)
         with suppress(CatalogError):
-            for storage, timestamps in present.items():
-                self._opened().forget_checks(backup_id, storage, timestamps)
+            for target, timestamps in present.items():
+                self._opened().forget_checks(backup_id, target, timestamps)
 
     def _opened(self) -> Catalog:
         if self._catalog is None:

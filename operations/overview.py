@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalog import Catalog, LastChecks
@@ -26,16 +26,13 @@ class Standing:
     def concerns(self) -> list[Check]:
         """The checks that somebody should know of: each copy that was found damaged and not found well since, the
         newest drill unless it passed, and the newest verification where it could not be done."""
-        last = self.checks.last
-        newest = [check for check in (last.get(CheckKind.VERIFY), last.get(CheckKind.DRILL)) if check is not None]
-        return [
-            *self.checks.damaged,
-            *(
-                check
-                for check in newest
-                if check.outcome is not CheckOutcome.PASSED and check not in self.checks.damaged
-            ),
-        ]
+        concerns = list(self.checks.damaged)
+        verified, drilled = self.checks.last.get(CheckKind.VERIFY), self.checks.last.get(CheckKind.DRILL)
+        if verified is not None and verified.outcome is CheckOutcome.NOT_DONE:
+            concerns.append(verified)
+        if drilled is not None and drilled.outcome is not CheckOutcome.PASSED:
+            concerns.append(drilled)
+        return concerns
 
 
 def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> Sequence[Standing]:
@@ -56,7 +53,13 @@ def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> S
                 runs[backup_id].last,
                 runs[backup_id].last_good,
                 upcoming[0] if upcoming else None,
-                checks[backup_id],
+                checks[backup_id] if backup is None else _on_its_targets(checks[backup_id], backup),
             )
         )
     return standings
+
+
+def _on_its_targets(checks: LastChecks, backup: Backup) -> LastChecks:
+    """Without the damage of copies on targets that the backup no longer has: nobody reads them any more."""
+    names = {str(target) for target in backup.targets}
+    return replace(checks, damaged=tuple(check for check in checks.damaged if check.target in names))

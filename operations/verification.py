@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from model import CheckOutcome, RunStatus, Target
+from model import CheckOutcome, RunStatus
 from operations.checking import CopyCheck
 from operations.copies import Listing, StoredCopy
 from operations.sampling import Readable, in_turn, sample_size
@@ -24,10 +24,10 @@ class Batch:
 
 
 def sampled(listing: Listing, percent: int, last_checked: Mapping[tuple[str, str], datetime]) -> list[Batch]:
-    """A part of the copies on each target. ``last_checked`` is by storage and copy, as the catalog has it."""
-    by_target: dict[tuple[str, str], list[StoredCopy]] = {}
+    """A part of the copies on each target. ``last_checked`` is by target and copy, as the catalog has it."""
+    by_target: dict[str, list[StoredCopy]] = {}
     for copy in listing.copies:
-        by_target.setdefault(_place(copy.target), []).append(copy)
+        by_target.setdefault(str(copy.target), []).append(copy)
     return [_sampled(copies, percent, last_checked) for copies in by_target.values()]
 
 
@@ -53,16 +53,12 @@ def read_back(batches: Iterable[Batch], read: ReadCopy) -> Iterator[CopyCheck]:
 
 
 def _sampled(copies: list[StoredCopy], percent: int, last_checked: Mapping[tuple[str, str], datetime]) -> Batch:
-    storage = copies[0].target.storage.name
+    target = str(copies[0].target)
     by_name = {copy.keys.timestamp: copy for copy in copies}
     readable = [
         Readable(name, parse_timestamp(name), copy.manifest is not None and copy.manifest.status is RunStatus.GOOD)
         for name, copy in by_name.items()
     ]
-    of_storage = {name: moment for (where, name), moment in last_checked.items() if where == storage}
-    ordered = [by_name[each.name] for each in in_turn(readable, of_storage)]
+    of_target = {name: moment for (where, name), moment in last_checked.items() if where == target}
+    ordered = [by_name[each.name] for each in in_turn(readable, of_target)]
     return Batch(ordered, sample_size(len(ordered), percent))
-
-
-def _place(target: Target) -> tuple[str, str]:
-    return target.storage.name, target.path

@@ -32,12 +32,12 @@ def check(
     kind: CheckKind = VERIFY,
     outcome: CheckOutcome = PASSED,
     copy: str = MONDAY,
-    storage: str = "LOCAL",
+    target: str = "LOCAL",
     backup_id: str = "shop/db",
 ) -> Check:
     """The check of this number, so many hours after ``NOW``."""
     started = NOW + HOUR * number
-    return Check(f"{number:05}", backup_id, kind, copy, storage, started, started + HOUR / 2, outcome, "as found")
+    return Check(f"{number:05}", backup_id, kind, copy, target, started, started + HOUR / 2, outcome, "as found")
 
 
 def record(catalog: Catalog, *checks: Check) -> None:
@@ -104,7 +104,7 @@ def test_a_copy_is_damaged_until_it_is_found_well(catalog: Catalog) -> None:
     record(
         catalog,
         check(1, VERIFY, FAILED),
-        check(2, VERIFY, FAILED, storage="S3"),
+        check(2, VERIFY, FAILED, target="S3"),
         check(3, VERIFY, PASSED, TUESDAY),
         check(4, VERIFY, FAILED),
         check(5, VERIFY, NOT_DONE),
@@ -113,7 +113,7 @@ def test_a_copy_is_damaged_until_it_is_found_well(catalog: Catalog) -> None:
     assert damaged(catalog) == ["00002", "00004"]
     record(catalog, check(7, VERIFY, PASSED))
     assert damaged(catalog) == ["00002"]
-    record(catalog, check(8, DRILL, STALE, storage="S3"))
+    record(catalog, check(8, DRILL, STALE, target="S3"))
     assert damaged(catalog) == []
 
 
@@ -123,7 +123,7 @@ def test_checks_of_copies_that_are_gone_are_forgotten(catalog: Catalog) -> None:
         check(1, VERIFY, PASSED),
         check(2, DRILL, PASSED),
         check(3, VERIFY, FAILED),
-        check(4, VERIFY, FAILED, storage="S3"),
+        check(4, VERIFY, FAILED, target="S3"),
         check(5, VERIFY, PASSED, TUESDAY),
         check(6, VERIFY, FAILED, backup_id="other/x"),
     )
@@ -181,7 +181,7 @@ ONE_CHECK = st.tuples(
     st.sampled_from(CheckKind),
     st.sampled_from(CheckOutcome),
     st.sampled_from([MONDAY, TUESDAY]),
-    st.sampled_from(["LOCAL", "S3"]),
+    st.sampled_from(["LOCAL:a", "LOCAL:b"]),
     st.integers(0, 8),
 )
 
@@ -193,14 +193,14 @@ def expected(history: list[Check]) -> tuple[LastChecks, dict[tuple[str, str], da
     known: dict[tuple[str, str], Check] = {}
     for each in oldest_first:
         if each in good or (each.kind, each.outcome) == (VERIFY, FAILED):
-            known[each.storage, each.copy] = each
+            known[each.target, each.copy] = each
     last = LastChecks(
         verified=next((each for each in reversed(good) if (each.kind, each.outcome) == (VERIFY, PASSED)), None),
         proven=next((each for each in reversed(good) if each.kind is DRILL), None),
         last={each.kind: each for each in oldest_first},
         damaged=tuple(each for each in oldest_first if each in known.values() and each.outcome is FAILED),
     )
-    return last, {(each.storage, each.copy): each.started for each in good}
+    return last, {(each.target, each.copy): each.started for each in good}
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +216,8 @@ def test_no_answer_changes_because_old_checks_are_removed(
 ) -> None:
     backup_id = f"shop/{uuid.uuid4().hex}"
     history = [
-        dataclasses.replace(check(at, kind, outcome, copy, storage, backup_id), id=f"{backup_id} {number:05}")
-        for number, (kind, outcome, copy, storage, at) in enumerate(drawn)
+        dataclasses.replace(check(at, kind, outcome, copy, target, backup_id), id=f"{backup_id} {number:05}")
+        for number, (kind, outcome, copy, target, at) in enumerate(drawn)
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check_queries, "NEWEST_KEPT", kept)

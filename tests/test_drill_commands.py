@@ -85,7 +85,7 @@ def test_a_drill_that_passes(site: Site) -> None:
     assert "was restored and compared in " in ended.stdout
     proven = site.last().proven
     assert proven is not None
-    assert (proven.kind, proven.outcome, proven.storage) == (CheckKind.DRILL, CheckOutcome.PASSED, "LOCAL")
+    assert (proven.kind, proven.outcome, proven.target) == (CheckKind.DRILL, CheckOutcome.PASSED, "LOCAL")
     room = site.folder / "room"
     site.configure("FILE_BACKUP", {"FILE_PATH": str(site.folder / "tree")}, FOLDER=str(room))
     ended = site.drill("--scheduled")

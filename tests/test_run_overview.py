@@ -118,11 +118,12 @@ def check(
     kind: CheckKind = CheckKind.VERIFY,
     outcome: CheckOutcome = CheckOutcome.PASSED,
     message: str = "",
+    target: str = "LOCAL",
 ) -> Check:
     """Of a copy of its own; so many hours after ``PROVEN``."""
     started = PROVEN + timedelta(hours=number)
     copy = f"20261101T{number:02}0000Z"
-    return Check(f"{backup_id} {number}", backup_id, kind, copy, "my disk", started, started, outcome, message)
+    return Check(f"{backup_id} {target} {number}", backup_id, kind, copy, target, started, started, outcome, message)
 
 
 @pytest.fixture
@@ -144,7 +145,9 @@ def proven(holdfast: Holdfast, tree: Path) -> Holdfast:
         check(2, "shop/failed", verify),
         check(3, "shop/failed", drill, not_done, "There is no pg_ctl."),
         *(check(number, "shop/dead-disk", verify, failed) for number in range(5)),
+        check(0, "shop/verified", verify, failed, target="LOCAL:before"),
         check(0, "gone/long-ago"),
+        check(1, "gone/long-ago", verify, failed, "It is cut off.", target="OLD DISK:backups"),
     ):
         catalog.record_check(each)
     catalog.close()
@@ -167,16 +170,19 @@ def test_the_overview_says_what_is_proven(proven: Holdfast) -> None:
         "gone/long-ago": "verified 2026-11-20 14:30",
     }
     assert [line for line in concerns.splitlines()[1:] if line and "shop/dead-disk" not in line] == [
-        "shop/stale: the drill of 20261101T010000Z on my disk found it stale at 2026-11-20 15:30. "
+        "shop/stale: the drill of 20261101T010000Z on LOCAL found it stale at 2026-11-20 15:30. "
         "The newest good copy is of 2026-11-01.",
-        "  restore.py verify --drill shop/stale@20261101T010000Z --storage 'my disk' shows more.",
-        "shop/failed: the verification of 20261101T010000Z on my disk failed at 2026-11-20 15:30. "
+        "  restore.py verify --drill shop/stale@20261101T010000Z --storage LOCAL shows more.",
+        "shop/failed: the verification of 20261101T010000Z on LOCAL failed at 2026-11-20 15:30. "
         "page.html: its CRC-32 differs",
-        "  restore.py verify shop/failed@20261101T010000Z --storage 'my disk' shows more.",
-        "shop/failed: the drill of 20261101T030000Z on my disk could not be done at 2026-11-20 17:30. "
+        "  restore.py verify shop/failed@20261101T010000Z --storage LOCAL shows more.",
+        "shop/failed: the drill of 20261101T030000Z on LOCAL could not be done at 2026-11-20 17:30. "
         "There is no pg_ctl.",
-        "  restore.py verify --drill shop/failed@20261101T030000Z --storage 'my disk' shows more.",
+        "  restore.py verify --drill shop/failed@20261101T030000Z --storage LOCAL shows more.",
         "  Damaged copies of it that are not told here: 2. backup.py --json names them.",
+        "gone/long-ago: the verification of 20261101T010000Z on OLD DISK:backups failed at 2026-11-20 15:30. "
+        "It is cut off.",
+        "  restore.py verify gone/long-ago@20261101T010000Z --storage 'OLD DISK' shows more.",
     ]
     told = [line.split()[4] for line in concerns.splitlines() if line.startswith("shop/dead-disk: ")]
     assert told == [f"20261101T{number:02}0000Z" for number in (2, 3, 4)]

@@ -48,7 +48,7 @@ def checks(site: SeveralTargets) -> dict[tuple[str, str], datetime]:
 
 def damaged(site: SeveralTargets) -> list[tuple[str, str]]:
     with closing(open_catalog(site.holdfast.state, None)) as catalog:
-        return [(each.storage, each.copy) for each in catalog.last_checks([BACKUP_ID])[BACKUP_ID].damaged]
+        return [(each.target, each.copy) for each in catalog.last_checks([BACKUP_ID])[BACKUP_ID].damaged]
 
 
 def logs(site: SeveralTargets, kind: CheckKind) -> list[str]:
@@ -75,7 +75,7 @@ def test_which_copies_are_read(site: SeveralTargets) -> None:
     assert read(f"{BACKUP_ID}@{older}", BACKUP_ID) == everything
     assert read("--all") == read("--all", "shop") == everything
     assert read("--sample", "10%", BACKUP_ID, "--storage", "ONE") == [("ONE", older), ("ONE", newest)]
-    assert set(checks(site)) == set(everything)
+    assert set(checks(site)) == {(f"{storage}:kept", timestamp) for storage, timestamp in everything}
 
 
 def test_what_is_wrong_is_named_and_the_others_are_read(site: SeveralTargets) -> None:
@@ -86,7 +86,19 @@ def test_what_is_wrong_is_named_and_the_others_are_read(site: SeveralTargets) ->
     assert ended.stdout.count("sound") == 3
     assert f"{BACKUP_ID}@{older} on TWO:kept is damaged:" in ended.stderr
     assert f"restore.py heal {BACKUP_ID}@{older} makes it again" in ended.stderr
-    assert damaged(site) == [("TWO", older)]
+    assert damaged(site) == [("TWO:kept", older)]
+
+
+def test_two_copies_on_one_storage_are_two(tmp_path: Path) -> None:
+    site = SeveralTargets(tmp_path, ("one",))
+    site.configure(*({"STORAGE_NAME": "ONE", "PATH": path} for path in ("first", "second")))
+    site.holdfast.back_up()
+    (archive,) = site.copies("one", "first").glob("*.zip")
+    flip_a_bit(archive)
+    assert site.run("verify", BACKUP_ID).returncode == EXIT_FAILED
+    timestamp = archive.name.removesuffix(".zip")[-16:]
+    assert damaged(site) == [("ONE:first", timestamp)]
+    assert list(checks(site)) == [("ONE:second", timestamp)]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +143,7 @@ def test_a_schedule_reaches_every_copy_in_silence(tmp_path: Path) -> None:
         assert ended.returncode in (EXIT_GOOD, EXIT_FAILED)
         with closing(open_catalog(site.holdfast.state, None)) as catalog:
             found = {each.copy for each in catalog.last_checks([BACKUP_ID])[BACKUP_ID].damaged}
-        assert checks(site)["ONE", newest] > before.get(("ONE", newest), datetime.min.replace(tzinfo=UTC))
+        assert checks(site)["ONE:kept", newest] > before.get(("ONE:kept", newest), datetime.min.replace(tzinfo=UTC))
         assert len(found) == turn, "one more of the others"
         reached |= found
         assert len(logs(site, CheckKind.VERIFY)) >= 1
@@ -202,5 +214,5 @@ def test_a_target_that_cannot_be_listed_is_said_and_the_other_is_read(site: Seve
     ended = site.run("verify", "--scheduled", BACKUP_ID)
     assert ended.returncode == EXIT_FAILED
     assert "TWO:kept: The storage TWO cannot use" in ended.stderr
-    assert {storage for storage, _ in checks(site)} == {"ONE"}
+    assert {target for target, _ in checks(site)} == {"ONE:kept"}
     assert CheckOutcome.FAILED.value not in ended.stdout

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("backup_id", sa.Text, sa.ForeignKey("backups.id"), nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("copy", sa.Text, nullable=False),
-        sa.Column("storage", sa.Text, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
         sa.Column("started", _TIME, nullable=False),
         sa.Column("ended", _TIME, nullable=False),
         sa.Column("outcome", sa.Text, nullable=False),
@@ -26,4 +26,4 @@ def upgrade() -> None:
     )
     op.create_index("checks_by_start", "checks", ["backup_id", "kind", "started", "id"])
     op.create_index("checks_by_outcome", "checks", ["backup_id", "kind", "outcome", "started", "id"])
-    op.create_index("checks_by_copy", "checks", ["backup_id", "storage", "copy", "started", "id"])
+    op.create_index("checks_by_copy", "checks", ["backup_id", "target", "copy", "started", "id"])
