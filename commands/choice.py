@@ -174,8 +174,9 @@ def others_of_run(choice: Choice) -> list[StoredCopy]:
 
 
 def also_on(choice: Choice) -> str:
-    """What there is to say of the other targets that have the copy; nothing where none has it."""
-    names = [copy.target.storage.name for copy in others_of_run(choice)]
+    """What there is to say of the other storages that have the copy; nothing where none has it."""
+    own = choice.copy.target.storage.name
+    names = [copy.target.storage.name for copy in others_of_run(choice) if copy.target.storage.name != own]
     if not names:
         return ""
     return f"The same copy lies on {', '.join(names)} too; --storage {names[0]} takes it from there."

@@ -48,8 +48,8 @@ def test_what_is_missing_is_taken_from_the_next_target(
     harm(site.part("one", suffix))
     restored = site.holdfast.restore(tmp_path / "back")
     assert restored.returncode == EXIT_GOOD, restored.stderr
-    assert "on ONE is not whole, so shop/files@" in restored.stderr
-    assert " on TWO is taken: " in restored.stderr
+    assert "on ONE:kept is not whole, so shop/files@" in restored.stderr
+    assert " on TWO:kept is taken: " in restored.stderr
     assert snapshot(tmp_path / "back" / site.tree.relative_to("/")) == snapshot(site.tree)
 
 
