@@ -58,7 +58,7 @@ def _reports(arguments: argparse.Namespace, configuration: Configuration, backup
 
     targets = [target for target in backup.targets if arguments.storage in (None, target.storage.name)]
     if arguments.dry_run:
-        return [preview(backup, target) for target in targets]
+        return [preview(configuration, backup, target) for target in targets]
     return prune_now(configuration, backup, targets)
 
 

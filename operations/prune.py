@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
+from archives.signature import Trust
 from errors import HoldfastError, StorageError, StorageUnavailableError
 from model import Keep, Target
 from operations.copies import StoredCopy, copies_on
+from operations.keyring import Keyring
 from operations.layout import folder_key
 from operations.pins import read_pin
 from operations.removal import finish_removals, put_note
@@ -53,7 +55,9 @@ def judge(
     """What retention says of the copies on one target, newest first. Nothing is done. See ``retention.decide``."""
     newest_first = sorted(copies, key=lambda copy: copy.keys.timestamp, reverse=True)
     whole_second = parse_timestamp(format_timestamp(made)) if made is not None else None
-    decisions = decide([_candidate(copy) for copy in newest_first], keep, now, zone, whole_second)
+    vouched = [copy.keys.timestamp for copy in newest_first if _is_vouched_for(copy)]
+    candidates = [_candidate(copy, vouched[-1] if vouched else None) for copy in newest_first]
+    decisions = decide(candidates, keep, now, zone, whole_second)
     return [JudgedCopy(copy, decision) for copy, decision in zip(newest_first, decisions, strict=True)]
 
 
@@ -65,17 +69,18 @@ def prune(
     now: datetime,
     zone: tzinfo,
     made: datetime | None = None,
+    keyring: Keyring | None = None,
 ) -> PruneReport:
     """Remove what goes, the oldest first, after what earlier prunings left. What fails is in the report, not raised.
 
-    ``made`` is when the good run began whose copy lets others go; None where a person asks. The caller holds the
-    backup's lock.
+    ``keyring`` says whose copies let others go. ``made`` is when the good run began whose copy does so; None where a
+    person asks. The caller holds the backup's lock.
     """
     report = PruneReport(target)
     try:
         present = [stored.key for stored in storage.list(folder_key(target.path, backup_id))]
         report.problems += finish_removals(backup_id, target, storage, present)
-        report.judged = judge(copies_on(target, backup_id, storage), keep, now, zone, made)
+        report.judged = judge(copies_on(target, backup_id, storage, keyring), keep, now, zone, made)
         for judged in reversed(report.judged):
             if not judged.decision.stays:
                 _remove_judged(judged, now, report)
@@ -84,11 +89,29 @@ def prune(
     return report
 
 
-def _candidate(copy: StoredCopy) -> Candidate:
+def _is_vouched_for(copy: StoredCopy) -> bool:
+    return copy.origin is not None and copy.origin.trust is Trust.TRUSTED
+
+
+def _doubt(copy: StoredCopy, first_vouched: str | None) -> str | None:
+    """Why a copy may be somebody else's, who wants it to take the place of ours.
+
+    Copies from before there were signatures are older than all that have one.
+    """
+    if copy.origin is None or not copy.keyring.trusted or _is_vouched_for(copy):
+        return None
+    if copy.origin.trust is Trust.UNKNOWN_KEY:
+        return "no key that is trusted here has signed its manifest"
+    if first_vouched is not None and copy.keys.timestamp > first_vouched:
+        return "its manifest is not signed, and that of an earlier copy is"
+    return None
+
+
+def _candidate(copy: StoredCopy, first_vouched: str | None) -> Candidate:
     return Candidate(
         started=parse_timestamp(copy.keys.timestamp),
         status=copy.manifest.status if copy.manifest is not None else None,
-        problem=copy.error or copy.damage,
+        problem=copy.error or copy.damage or _doubt(copy, first_vouched),
         pin=copy.pin.reason if copy.pin is not None else None,
     )
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from errors import HoldfastError
 from model import Backup, Configuration, Run, RunStatus, Target
 from operations.copies import copies_on
+from operations.keyring import Keyring
 from operations.locks import lock_backup
 from operations.prune import PruneReport, judge, prune
 from schedules.times import machine_zone
@@ -17,14 +18,16 @@ from storages.workplace import Workplace
 from utils import utc_now
 
 
-def prune_after(run: Run, backup: Backup, workplace: Workplace, log: logging.Logger) -> list[str]:
+def prune_after(
+    run: Run, configuration: Configuration, backup: Backup, workplace: Workplace, log: logging.Logger
+) -> list[str]:
     """Remove what KEEP lets go, now that the catalog has this run; what could not be removed is said, not raised.
 
     The caller holds the backup's lock.
     """
     problems = []
     for target in _targets_with_good_copy(run, backup):
-        report = _prune(backup, target, workplace, run.started)
+        report = _prune(configuration, backup, target, workplace, run.started)
         for judged in report.removed:
             log.info("removed %s: %s", judged.copy, "; ".join(judged.decision.reasons))
         log.info("%s", report.summary)
@@ -41,14 +44,14 @@ def prune_now(configuration: Configuration, backup: Backup, targets: Iterable[Ta
     """
     with lock_backup(configuration.state_directory, backup.id):
         workplace = Workplace(configuration.state_directory)
-        return [_prune(backup, target, workplace, made=None) for target in targets]
+        return [_prune(configuration, backup, target, workplace, made=None) for target in targets]
 
 
-def preview(backup: Backup, target: Target) -> PruneReport:
+def preview(configuration: Configuration, backup: Backup, target: Target) -> PruneReport:
     """What :func:`prune_now` would do, with nothing removed."""
     report = PruneReport(target)
     try:
-        copies = copies_on(target, backup.id, open_storage(target.storage))
+        copies = copies_on(target, backup.id, open_storage(target.storage), Keyring.of(configuration))
     except HoldfastError as error:
         report.problems.append(f"{target}: {error}")
     else:
@@ -56,13 +59,15 @@ def preview(backup: Backup, target: Target) -> PruneReport:
     return report
 
 
-def _prune(backup: Backup, target: Target, workplace: Workplace, made: datetime | None) -> PruneReport:
+def _prune(
+    configuration: Configuration, backup: Backup, target: Target, workplace: Workplace, made: datetime | None
+) -> PruneReport:
     """Days begin when they do on this machine, whoever asks and whatever the ``TZ`` of that process is."""
     try:
-        storage = open_storage(target.storage, workplace)
+        storage, keyring = open_storage(target.storage, workplace), Keyring.of(configuration)
     except HoldfastError as error:
         return PruneReport(target, problems=[f"{target}: {error}"])
-    return prune(backup.id, target, storage, backup.keep_on(target), utc_now(), machine_zone(), made)
+    return prune(backup.id, target, storage, backup.keep_on(target), utc_now(), machine_zone(), made, keyring)
 
 
 def _targets_with_good_copy(run: Run, backup: Backup) -> list[Target]:

@@ -7,6 +7,8 @@ The words of KEEP say what is asked for (``operations.keep_rules``). Above them 
 - A partial copy never takes the place of a good one. It goes when a newer copy is good and the words would not ask for
   it even if it were good itself: not at once, because thirty partial copies in a row are all the history there is.
 - A copy whose manifest or content is not what it should be stays, and counts for nothing: somebody has to look at it.
+  So does one that may be somebody else's: where copies are signed, who can write to a target must not get ours removed
+  by putting newer ones beside them.
 - No clock removes anything. A copy from the future neither goes nor lets others go. ``WITHIN`` counts from the newest
   good copy and not from now; and a gap longer than ``WITHIN`` (the machine was off, or its clock jumped) makes nothing
   old by itself: what was within before the gap stays until as many good copies were made after it.

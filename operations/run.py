@@ -98,7 +98,7 @@ def _run_once(
             configuration.own_folders,
             _last_archive_size(recent),
         )
-        return _recorded(run, attempt, catalog, log, observer)
+        return _recorded(run, configuration, attempt, catalog, log, observer)
 
 
 def _is_worth_another_try(run: Run) -> bool:
@@ -113,7 +113,14 @@ def is_fulfilled(catalog: Catalog, backup: Backup, slot: datetime) -> bool:
     return any(run.status is not RunStatus.INTERRUPTED for run in catalog.slot_runs(backup.id, slot))
 
 
-def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger, observer: Observer) -> Run:
+def _recorded(
+    run: Run,
+    configuration: Configuration,
+    attempt: Attempt,
+    catalog: Catalog,
+    log: logging.Logger,
+    observer: Observer,
+) -> Run:
     """Back up with the hooks around it, and record how it ended, whatever happens."""
     log.info("%s begins", run.backup_id)
     hooks = RunHooks(attempt.backup, log)
@@ -135,13 +142,13 @@ def _recorded(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger,
         raise InterruptedRun(f"{error} {run.message.removeprefix(_INTERRUPTED)}", error.exit_code) from error
     if error is not None and not isinstance(error, HoldfastError | TimedOutRun):
         raise error
-    return _pruned(run, attempt, catalog, log) if error is None else run
+    return _pruned(run, configuration, attempt, catalog, log) if error is None else run
 
 
-def _pruned(run: Run, attempt: Attempt, catalog: Catalog, log: logging.Logger) -> Run:
+def _pruned(run: Run, configuration: Configuration, attempt: Attempt, catalog: Catalog, log: logging.Logger) -> Run:
     """Remove old copies now that the run is recorded. Where that fails the run is as good as it was, and says so."""
     try:
-        problems = prune_after(run, attempt.backup, attempt.workplace, log)
+        problems = prune_after(run, configuration, attempt.backup, attempt.workplace, log)
     except InterruptedRun as interruption:
         message = f"{interruption} The run had ended by then; old copies that are still there go after the next one."
         raise InterruptedRun(message, interruption.exit_code) from interruption

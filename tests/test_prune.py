@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from archives.signature import signing_key
 from errors import StorageError, StorageUnavailableError, UsageError
 from model import Keep, RunStatus, StoredObject
 from operations.copies import StoredCopy, copies_on
+from operations.keyring import Keyring
 from operations.layout import CopyKeys, folder_key
 from operations.pins import Pin, pin, read_pin, unpin
 from operations.prune import PruneReport, judge, prune
@@ -238,7 +240,7 @@ def test_an_unpinned_copy_goes(place: Place) -> None:
 
 def test_a_copy_is_pinned_once(place: Place) -> None:
     pin(place.copy(place.keys[1]), PIN)
-    with pytest.raises(UsageError, match=r"shop/files@20261119T120000Z on LOCAL is pinned already: before the upgrade"):
+    with pytest.raises(UsageError, match=r"shop/files@20261119T120000Z on LOCAL:kept is pinned already: before the upgrade"):
         pin(place.copy(place.keys[1]), Pin("again", "otto@shop", NOW))
     assert read_pin(place.storage, place.keys[1]) == PIN
 
@@ -291,3 +293,36 @@ def test_two_backups_of_one_target_do_not_touch_each_other(tmp_path: Path) -> No
     prune(BACKUP_ID, target, storage, Keep(last=1), NOW, UTC, made=NOW)
     assert [copy.keys for copy in copies_on(target, f"{BACKUP_ID}-x", storage)] == others[::-1]
     assert [copy.keys for copy in copies_on(target, BACKUP_ID, storage)] == mine[:1]
+
+
+# --- whose they are ---
+
+
+@pytest.mark.parametrize("forger", ["another key", "nobody"])
+def test_newer_copies_of_somebody_else_let_none_of_ours_go(forger: str, tmp_path: Path) -> None:
+    """Who may write to a target and not remove, as with some keys of S3, would have us remove our own copies."""
+    target, storage = local_target(tmp_path / "storage")
+    ours = signing_key(tmp_path / "state")
+    old = [put_copy(storage, target, NOW - days * DAY, signed_by=ours) for days in (3, 2)]
+    theirs = signing_key(tmp_path / "theirs") if forger == "another key" else None
+    forged = [put_copy(storage, target, NOW - hours * timedelta(hours=1), signed_by=theirs) for hours in (2, 1)]
+    keyring = Keyring(frozenset({ours.public_key}))
+    report = prune(BACKUP_ID, target, storage, Keep(last=1), NOW, UTC, keyring=keyring)
+    assert [each.copy.keys for each in report.removed] == [old[0]]
+    (last_good,) = [each for each in report.judged if each.copy.keys == old[1]]
+    assert last_good.decision.stays
+    for each in report.judged[:2]:
+        assert each.copy.keys in forged
+        assert each.decision.stays
+        assert "it cannot be judged: " in each.decision.reasons[0]
+
+
+def test_copies_from_before_there_were_signatures_go_as_ever(tmp_path: Path) -> None:
+    target, storage = local_target(tmp_path / "storage")
+    old = [put_copy(storage, target, NOW - days * DAY) for days in (3, 2)]
+    ours = signing_key(tmp_path / "state")
+    put_copy(storage, target, NOW, signed_by=ours)
+    report = prune(
+        BACKUP_ID, target, storage, Keep(last=2), NOW, UTC, made=NOW, keyring=Keyring(frozenset({ours.public_key}))
+    )
+    assert [each.copy.keys for each in report.removed] == [old[0]]

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from archives.manifest import FilePart, Manifest, NoteList, Totals
+from archives.signature import SigningKey
 from errors import StorageError
 from model import RunStatus, StorageDefinition, StorageType, StoredObject, Target
 from operations.layout import CopyKeys, copy_keys, object_name
@@ -25,7 +26,12 @@ def local_target(root: Path, name: str = "LOCAL") -> tuple[Target, LocalStorage]
 
 
 def put_copy(
-    storage: Storage, target: Target, started: datetime, status: RunStatus = RunStatus.GOOD, backup_id: str = BACKUP_ID
+    storage: Storage,
+    target: Target,
+    started: datetime,
+    status: RunStatus = RunStatus.GOOD,
+    backup_id: str = BACKUP_ID,
+    signed_by: SigningKey | None = None,
 ) -> CopyKeys:
     """An archive of some bytes, its index, and last its manifest."""
     keys = copy_keys(target.path, backup_id, started)
@@ -49,6 +55,8 @@ def put_copy(
         notes=NoteList(),
         made_by="a test",
     )
+    if signed_by is not None:
+        manifest = manifest.signed(signed_by.sign)
     storage.put(keys.manifest, [manifest.encode()])
     return keys
 
