@@ -240,7 +240,7 @@ def test_an_unpinned_copy_goes(place: Place) -> None:
 
 def test_a_copy_is_pinned_once(place: Place) -> None:
     pin(place.copy(place.keys[1]), PIN)
-    with pytest.raises(UsageError, match=r"shop/files@20261119T120000Z on LOCAL:kept is pinned already: before the upgrade"):
+    with pytest.raises(UsageError, match="on LOCAL:kept is pinned already: before the upgrade"):
         pin(place.copy(place.keys[1]), Pin("again", "otto@shop", NOW))
     assert read_pin(place.storage, place.keys[1]) == PIN
 

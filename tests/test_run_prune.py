@@ -209,7 +209,7 @@ def test_a_clock_that_is_wrong_for_a_run_removes_nothing(site: Site) -> None:
     assert future.startswith(f"{wrong:%Y%m}")
     shown = site.holdfast.run("restore.py", "prune", "--dry-run").stdout
     assert f"shop/files@{future}  good  stays  LOCAL   its time is in the future" in shown
-    assert f"shop/files@{kept}  good  stays  LOCAL    the last good copy; one of the newest 1" in shown
+    assert f"shop/files@{kept}  good  stays  LOCAL   the last good copy; one of the newest 1" in shown
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
