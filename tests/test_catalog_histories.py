@@ -83,6 +83,30 @@ class CatalogHistory(RuleBasedStateMachine):
         self.catalog.finish_run(run)
         self.model[run.id] = run
 
+    @rule(
+        data=st.data(),
+        backup_id=backup_ids,
+        outcome=st.lists(
+            st.tuples(moments, st.none() | archives, st.lists(copies, max_size=2)), min_size=1, max_size=3
+        ),
+    )
+    def find(
+        self, data: st.DataObject, backup_id: str, outcome: list[tuple[datetime, Archive | None, list[Copy]]]
+    ) -> None:
+        """Runs that manifests tell of, the same one more than once too, known ones and new ones."""
+        ids = st.sampled_from([*sorted(self.model), "run-lost", f"run-{len(self.model)}"])
+        found = [
+            Run(data.draw(ids), backup_id, started, None, started, RunStatus.GOOD, "", archive, tuple(of_run))
+            for started, archive, of_run in outcome
+        ]
+        before = len(self.model)
+        for run in found:
+            known = self.model.get(run.id, run)
+            self.model[run.id] = dataclasses.replace(
+                known, archive=known.archive or run.archive, copies=known.copies or run.copies
+            )
+        assert self.catalog.record_found(found) == len(self.model) - before
+
     @rule(backup_id=backup_ids, now=moments)
     def mark_dead(self, backup_id: str, now: datetime) -> None:
         marked = self.catalog.mark_dead_runs(backup_id, now)
