@@ -12,6 +12,7 @@
     ├── SourceError                    1   what is to be backed up cannot be read at all
     ├── RestoreError                   1   what was backed up cannot be put back; nothing that was there is lost
     ├── DrillError                     1   a drill could not be done: this says nothing of the copy
+    ├── UnreadableCopyError            1   a copy is not what was stored, so nothing was made of it elsewhere
     ├── ArchiveError                   1   an archive cannot be made or opened
     │   ├── DamagedArchiveError        1   bytes are not what they were when they were written
     │   │   └── ForgedManifestError    1   a manifest is not what the holder of the key signed
@@ -104,6 +105,10 @@ class RestoreError(HoldfastError):
 class DrillError(HoldfastError):
     """A drill could not be done because of something here, such as no room, no server of the version. It says nothing
     of the copy."""
+
+
+class UnreadableCopyError(HoldfastError):
+    """A copy that was to be put elsewhere is damaged, or cannot be read: another one of the same run may do."""
 
 
 class ArchiveError(HoldfastError):

@@ -80,6 +80,7 @@ def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup) -> Dril
 
     Raises UsageError where there is no copy.
     """
+    from operations.checking import is_gone
     from operations.drill import drill_copy, why_stale
     from operations.drill_report import DrillReport
     from progress import Progress
@@ -111,6 +112,9 @@ def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup) -> Dril
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
         assertions = plan.assertions if plan is not None else ()
         report = drill_copy(copy, _folder(lookup.configuration, plan), progress.advance, assertions, stale)
+    if report.problems and is_gone(copy):
+        obstacle = f"{copy} was removed in the meantime, as KEEP asks. The next drill takes a newer one."
+        report = DrillReport(str(copy), obstacle=obstacle)
     return Drilled(meant.backup.id, copy, report, started, utc_now(), tuple(errors))
 
 

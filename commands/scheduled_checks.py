@@ -79,7 +79,7 @@ def _verify(
     result = verification.Verified()
     listing = lookup.listing(backup)
     result.errors += listing.errors
-    history.forget_removed(backup.id, listing)
+    history.forget_removed(backup, listing)
     batches = sampled(listing, plan.sample, history.last_checked(backup.id))
     log.info("%s copies are listed, and %s are to be read", len(listing.copies), sum(each.count for each in batches))
     for check in read_back(batches, lambda copy: verification.read_copy(copy, arguments)):

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from errors import CatalogError
-from model import Check, CheckKind, CheckOutcome, Configuration
+from model import Backup, Check, CheckKind, CheckOutcome, Configuration
 from operations.checking import CopyCheck
 from operations.copies import Listing, StoredCopy
 from operations.drill_report import DrillReport
@@ -85,16 +85,16 @@ class CheckHistory:
         reasons = [*report.problems, *filter(None, (report.obstacle, report.stale))]
         self._record(copy, CheckKind.DRILL, report.outcome, started, ended, reasons)
 
-    def forget_removed(self, backup_id: str, listing: Listing) -> None:
+    def forget_removed(self, backup: Backup, listing: Listing) -> None:
         """Forget the checks of copies that are no longer on their targets. For a listing of all of them only."""
         if listing.errors:
             return
-        present: dict[str, set[str]] = {}
+        present: dict[str, set[str]] = {str(target): set() for target in backup.targets}
         for copy in listing.copies:
-            present.setdefault(str(copy.target), set()).add(copy.keys.timestamp)
+            present[str(copy.target)].add(copy.keys.timestamp)
         with suppress(CatalogError):
             for target, timestamps in present.items():
-                self._opened().forget_checks(backup_id, target, timestamps)
+                self._opened().forget_checks(backup.id, target, timestamps)
 
     def _opened(self) -> Catalog:
         if self._catalog is None:

@@ -55,13 +55,13 @@ def check_copy(copy: StoredCopy, on_progress: OnProgress) -> CopyCheck | None:
     except (StorageError, EncryptionKeyError) as error:
         is_silent = isinstance(error, StorageUnavailableError)
         return CopyCheck(copy, started, utc_now(), report, str(error), is_silent)
-    if report.problems and _is_gone(copy):
+    if report.problems and is_gone(copy):
         return None
     return CopyCheck(copy, started, utc_now(), report)
 
 
-def _is_gone(copy: StoredCopy) -> bool:
-    """A removal begins with the manifest."""
+def is_gone(copy: StoredCopy) -> bool:
+    """Whether it was removed since it was listed: a removal begins with the manifest."""
     try:
         copy.storage.stat(copy.keys.manifest)
     except ObjectNotFoundError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archives.manifest import Manifest
-from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError, StorageError
+from errors import DamagedArchiveError, HoldfastError, ObjectNotFoundError, StorageError, UnreadableCopyError
 from model import Backup, Target
 from operations.copies import StoredCopy, copies_on
 from operations.how_to_restore import how_to_restore
@@ -26,10 +26,6 @@ from utils import utc_now
 
 OnCopied = Callable[[int], None]
 """Told how many bytes of the archive are on their way."""
-
-
-class UnreadableCopyError(HoldfastError):
-    """The copy that was to be read is damaged, or cannot be read: another one of the same run may do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sqlite3
 from contextlib import closing
@@ -11,10 +12,16 @@ from typing import Any
 
 import pytest
 
+import operations.drill
 import sources.postgres
 from catalog import LastChecks, open_catalog
+from commands.choice import Meant
+from commands.drilling import drilled
+from commands.places import Lookup
 from errors import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_GOOD, EXIT_USAGE
 from model import CheckKind, CheckOutcome, DatabaseSource
+from operations.copies import StoredCopy
+from operations.drill_report import DrillReport
 from operations.locks import lock_check
 from tests.support.age_keys import make_key_pair
 from tests.support.drills import change_dumps, copy_of_source
@@ -206,3 +213,20 @@ def test_a_line_that_is_outdated_and_two_at_once(site: Site) -> None:
     ended = site.drill("--scheduled")
     assert ended.returncode == EXIT_USAGE
     assert "with a drill that is scheduled. This scheduled line is outdated" in ended.stderr
+
+
+def test_a_copy_that_is_pruned_while_it_is_drilled_has_not_failed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drill_copy(copy: StoredCopy, *_arguments: object) -> DrillReport:
+        for path in site.holdfast.copies.iterdir():
+            path.unlink()
+        return DrillReport(str(copy), problems=["its archive is not there"])
+
+    monkeypatch.setattr(operations.drill, "drill_copy", drill_copy)
+    for name, value in site.holdfast.environment().items():
+        monkeypatch.setenv(name, value)
+    given = {"config": site.holdfast.config, "env_file": None, "quiet": True, "json": False, "place": None}
+    arguments = argparse.Namespace(**given, storage=None, untrusted=False)
+    drill = drilled(Meant(site.holdfast.the_backup()), arguments, Lookup(arguments))
+    assert drill.report.outcome is CheckOutcome.NOT_DONE
+    assert drill.report.obstacle is not None
+    assert "was removed in the meantime, as KEEP asks." in drill.report.obstacle

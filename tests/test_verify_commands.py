@@ -166,6 +166,11 @@ def test_what_is_damaged_is_mailed(site: SeveralTargets) -> None:
     assert f"{BACKUP_ID}@{newest} on TWO:kept is damaged:" in ended.stderr
     assert f"restore.py heal {BACKUP_ID}@{newest} makes it again" in ended.stderr
     assert " ERROR shop/files@" in logs(site, CheckKind.VERIFY)[0]
+    assert len(damaged(site)) == 1
+    for path in site.copies("two").iterdir():
+        path.unlink()
+    assert site.run("verify", "--scheduled", BACKUP_ID).returncode == EXIT_GOOD
+    assert damaged(site) == [], "it has gone, and is nobody's trouble any more"
 
 
 def test_what_is_damaged_is_healed_where_that_is_asked_for(site: SeveralTargets) -> None:
