@@ -29,7 +29,8 @@ KEEP = Section(
     "asks for it. Days, weeks (from Monday), months and years are those of this machine's time zone, only those with a "
     "copy count, and while there are fewer than asked for, the oldest copy stays too: as in `restic forget`. Whatever "
     "is written here, the newest good copy stays, and so does what is newer than it, pinned "
-    "(`restore.py pin`), damaged, or from the future. `restore.py prune --dry-run` shows what would go, and why.",
+    "(`restore.py pin`), damaged, from the future, or perhaps somebody else's (its signature is not trusted). "
+    "`restore.py prune --dry-run` shows what would go, and why.",
     (
         Key("LAST", NUMBER_KEPT, "The newest copies.", "3", default="none by this rule"),
         Key("HOURLY", NUMBER_KEPT, "The newest copy of each of so many hours.", "24", default="none by this rule"),
