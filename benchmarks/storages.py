@@ -268,12 +268,19 @@ _ONEDRIVE = {
 
 
 def configure_storages(
-    folder: Path, source: Path, target: str, storages: Sequence[Mapping[str, object]], targets: Sequence[str] = ()
+    folder: Path,
+    source: Path,
+    target: str,
+    storages: Sequence[Mapping[str, object]],
+    targets: Sequence[str] = (),
+    **keys: object,
 ) -> None:
-    """Write a configuration into ``folder``, anew, that backs ``source`` up to these storages."""
+    """Write a configuration into ``folder``, anew, that backs ``source`` up to these storages. ``keys`` are others of
+    the backup."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    backup = {
+    backup: dict[str, object] = {
+        **keys,
         "NAME": "corpus",
         "INTERVALS": "@daily",
         "FILE_PATH": str(source),
