@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import archives, hosts, restores, starts, storages
+from benchmarks import archives, encryption, hosts, restores, starts, storages
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
@@ -88,13 +88,15 @@ def _hosts(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
 
 def _restores(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
     rounds = arguments.rounds
-    tables = {
-        corpus.name: restores.restoring(corpus, work, rounds) for corpus in (make_small(corpora), make_large(corpora))
-    }
+    small, large = make_small(corpora), make_large(corpora)
+    tables = {corpus.name: restores.restoring(corpus, work, rounds) for corpus in (small, large)}
     tables["one file"] = restores.one_file(work, rounds)
+    for corpus in (small, large):
+        tables[f"encrypting {corpus.name}"] = encryption.encrypting(corpus, rounds)
+    tables["verifying"] = encryption.verifying(large, work, rounds)
     pages = [restores.reached(tables), *tables.values()]
     title = "Benchmarks of getting it back"
-    write_report("benchmarks-restore", title, pages, archives.REPOSITORY / "docs", restores.peers())
+    write_report("benchmarks-restore", title, pages, archives.REPOSITORY / "docs", encryption.peers(restores.peers()))
 
 
 _PAGES = {"archives": _archives, "storages": _storages, "hosts": _hosts, "restore": _restores}

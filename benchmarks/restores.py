@@ -1,7 +1,4 @@
-"""Getting it back: whole corpora against unzip and restic, and one file out of a large archive on a server.
-
-The page has a place for further tables: ``reached`` takes them all, and ``benchmarks/__main__.py`` puts them in order.
-"""
+"""Getting it back: whole corpora against unzip and restic, and one file out of a large archive on a server."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from archives.age_keys import new_identity
+from benchmarks import encryption
 from benchmarks.archives import configure, holdfast
 from benchmarks.corpora import size_and_count, warm
 from benchmarks.measure import Contender, Measured, take_turns
@@ -146,6 +144,7 @@ def reached(tables: Mapping[str, Table]) -> Table:
     for name, _, text_of_read in tables["one file"].rows[:2]:
         read = float(text_of_read)
         row(f"1 MB out of 2 GB, {name}: read", f"under {most:g} MB", f"{read:.2f} MB", read < most)
+    rows += encryption.reached(tables)
     text = "Ratios of the medians below. Where one is not reached, [architecture.md](architecture.md#speed) says why."
     return Table("What was to be reached", text, ("", "wanted", "measured", "reached"), rows)
 
