@@ -29,7 +29,7 @@ from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.trees import make_tree
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "200"))
-BATCHES = 4
+BATCHES = 8
 KILLS_BETWEEN_GOOD_RUNS = 10
 TARGETS = ("one", "two")
 
