@@ -7,11 +7,9 @@ from datetime import datetime
 
 from errors import EncryptionKeyError, ObjectNotFoundError, StorageError, StorageUnavailableError
 from model import CheckOutcome, OnProgress
-from operations.copies import StoredCopy
+from operations.copies import StoredCopy, stored_manifest
 from operations.verify import VerifyReport, verify_copy
 from utils import utc_now
-
-_LARGEST_MANIFEST = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def check_copy(copy: StoredCopy, on_progress: OnProgress) -> CopyCheck | None:
     try:
         if copy.manifest is None:
             # Why it could not be read is only a text by now, and "no answer" is no damage.
-            b"".join(copy.storage.get(copy.keys.manifest, 0, _LARGEST_MANIFEST))
+            stored_manifest(copy.storage, copy.keys)
         report = verify_copy(copy, on_progress)
     except ObjectNotFoundError as error:
         report.problems.append(str(error))

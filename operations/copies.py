@@ -286,8 +286,13 @@ def _damage(manifest: Manifest, keys: CopyKeys, present: Mapping[str, StoredObje
     return None
 
 
+def stored_manifest(storage: Storage, keys: CopyKeys) -> bytes:
+    """The manifest as it lies there. Raises StorageError."""
+    return b"".join(storage.get(keys.manifest, 0, _LARGEST_MANIFEST))
+
+
 def _read_manifest(storage: Storage, keys: CopyKeys, backup_id: str, keyring: Keyring) -> tuple[Manifest, Origin]:
-    data = b"".join(storage.get(keys.manifest, 0, _LARGEST_MANIFEST))
+    data = stored_manifest(storage, keys)
     manifest = Manifest.decode(data)
     origin = keyring.origin(data)
     keys = replace(keys, is_encrypted=manifest.private is not None)

@@ -20,7 +20,7 @@ from errors import (
     UsageError,
 )
 from model import Assertion, Backup, OnProgress, RunStatus
-from operations.copies import StoredCopy, read_entries
+from operations.copies import StoredCopy, read_entries, stored_manifest
 from operations.drill_databases import drill_databases
 from operations.drill_files import drill_files
 from operations.drill_report import DrillReport
@@ -134,7 +134,7 @@ def _drill_output(copy: StoredCopy, report: DrillReport, on_progress: OnProgress
 
 def _raise_why_unreadable(copy: StoredCopy) -> None:
     """The manifest is read again, because of why it could not be read there is only a text."""
-    Manifest.decode(b"".join(copy.storage.get(copy.keys.manifest)))
+    Manifest.decode(stored_manifest(copy.storage, copy.keys))
     raise ArchiveError(f"{copy}: {copy.error}.")
 
 
