@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -52,12 +51,7 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> SeveralTargets:
 
 @pytest.fixture
 def site(backed_up: SeveralTargets, tmp_path: Path) -> SeveralTargets:
-    site = SeveralTargets(tmp_path)
-    site.tree = backed_up.tree
-    site.configure("one", "two")
-    for folder in ("one", "two", "holdfast/state"):
-        shutil.copytree(backed_up.folder / folder, tmp_path / folder)
-    return site
+    return backed_up.again(tmp_path)
 
 
 def heal(site: SeveralTargets, *only: str) -> HealReport:

@@ -33,12 +33,7 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> SeveralTargets:
 
 @pytest.fixture
 def site(backed_up: SeveralTargets, tmp_path: Path) -> SeveralTargets:
-    site = SeveralTargets(tmp_path)
-    site.tree = backed_up.tree
-    site.configure("one", "two", VERIFY=WEEKLY)
-    for folder in ("one", "two", "holdfast/state"):
-        shutil.copytree(backed_up.folder / folder, tmp_path / folder)
-    return site
+    return backed_up.again(tmp_path, VERIFY=WEEKLY)
 
 
 def checks(site: SeveralTargets) -> dict[tuple[str, str], datetime]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,15 @@ class SeveralTargets:
         backup = {"NAME": "files", "INTERVALS": "0 2 * * *", "FILE_PATH": str(self.tree), "UPLOAD_TO": entries, **keys}
         projects = [{"NAME": "shop", "BACKUPS": [{"FILE_BACKUP": [backup]}]}]
         self.holdfast.write({"STORAGES": [*folders, *self.others], "PROJECTS": projects})
+
+    def again(self, folder: Path, **keys: object) -> SeveralTargets:
+        """The same in another folder, copies and state included, which may be spoilt. ``keys`` are of its backup."""
+        site = SeveralTargets(folder)
+        site.tree = self.tree
+        site.configure(*self.storages, **keys)
+        for name in (*self.storages, "holdfast/state"):
+            shutil.copytree(self.folder / name, folder / name)
+        return site
 
     def copies(self, name: str, path: str = "kept") -> Path:
         """The folder of the backup on one of them."""
