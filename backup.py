@@ -26,8 +26,8 @@ from interruption import end_cleanly_on_signals
 if TYPE_CHECKING:
     from catalog import Catalog
     from model import Backup, Check, Configuration, Run
-    from operations.dry_run import DryRun
     from operations.overview import Standing
+    from operations.running.dry_run import DryRun
 
 EXAMPLES = (
     ("backup.py", "how every backup stands: last run, last good run, last proven, next run"),
@@ -91,7 +91,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _catch_up(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
-    from operations.missed import missed_runs, sole_catch_up
+    from operations.running.missed import missed_runs, sole_catch_up
     from utils import utc_now
 
     with sole_catch_up(configuration.state_directory) as is_sole:
@@ -124,7 +124,7 @@ def _run_all(
     due: Iterable[tuple[Backup, datetime | None]],
 ) -> int:
     """Run them one after the other, each with the scheduled time that it fulfils."""
-    from operations.run import is_fulfilled
+    from operations.running.run import is_fulfilled
 
     runs = []
     exit_codes = {EXIT_GOOD}
@@ -152,7 +152,7 @@ def _run_one(
     catalog: Catalog,
     slot: datetime | None,
 ) -> Run | None:
-    from operations.run import run_backup
+    from operations.running.run import run_backup
     from progress import Progress
 
     last_good = catalog.last_runs([backup.id])[backup.id].last_good
@@ -164,8 +164,8 @@ def _run_one(
 def _tell(arguments: argparse.Namespace, backup: Backup, run: Run) -> None:
     """Say how a run ended: what went wrong always, what went well only to a person, and a run that was caught up."""
     from model import RunStatus
-    from operations.only import why_left_out
-    from operations.run import summary
+    from operations.running.only import why_left_out
+    from operations.running.run import summary
 
     if run.status not in (RunStatus.GOOD, RunStatus.SKIPPED):
         complain(f"{run.backup_id}: {styled(run.status.value, _COLOURS[run.status.value], sys.stderr)}. {run.message}")
@@ -278,7 +278,7 @@ def _show_concerns(standing: Standing) -> None:
 
 
 def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:
-    from operations.dry_run import dry_run
+    from operations.running.dry_run import dry_run
     from utils import utc_now
 
     spool = configuration.state_directory / "spool"
@@ -302,7 +302,7 @@ def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) 
 
 
 def _show_dry_run(arguments: argparse.Namespace, result: DryRun) -> None:
-    from operations.only import why_left_out
+    from operations.running.only import why_left_out
     from utils import format_count, format_size, printable
 
     show(styled(result.backup.id, "bold"))

@@ -134,7 +134,7 @@ def _start_stopped_containers(configuration: Configuration) -> None:
                 return
     except OSError:  # no run has ever stopped any, or this user may not know
         return
-    from operations.start_again import start_what_dead_runs_stopped
+    from operations.running.start_again import start_what_dead_runs_stopped
 
     start_what_dead_runs_stopped(configuration, complain, to_person=is_terminal(sys.stderr))
 

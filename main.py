@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def sync(arguments: argparse.Namespace) -> int:
     """Compile and install. Silent where nothing changed and nobody is looking; then nothing is written either."""
-    from operations import catch_up
+    from operations.running import catch_up
     from schedules import crontab, crontab_text
 
     configuration = command_line.load(arguments, warn=False)

@@ -19,7 +19,7 @@ from archives.signature import SigningKey, signing_key
 from benchmarks.archives import holdfast
 from benchmarks.measure import Contender, Measured, take_turns
 from model import Note, NoteKind, RunStatus
-from operations.layout import CopyKeys, copy_keys, object_name
+from operations.copies.layout import CopyKeys, copy_keys, object_name
 from utils import make_private_directory
 
 COPIES = 10_000

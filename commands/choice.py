@@ -14,9 +14,9 @@ from errors import HoldfastError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from model import Backup, Configuration, Target
-    from operations.copies import Listing, Owner, StoredCopy
-    from operations.discovery import StoredBackup
-    from operations.pins import Pin
+    from operations.copies.discovery import StoredBackup
+    from operations.copies.pins import Pin
+    from operations.copies.stored_copies import Listing, Owner, StoredCopy
 
 _LISTED_PROBLEMS = 50
 
@@ -87,7 +87,7 @@ class Meant:
 
     def chosen_of(self, listing: Listing) -> StoredCopy:
         """The copy that is meant. Raises UsageError and HoldfastError."""
-        from operations.copies import choose_copy, choose_copy_at
+        from operations.copies.stored_copies import choose_copy, choose_copy_at
 
         if self.at is not None:
             return choose_copy_at(listing, self.backup.id, self.at)
@@ -119,7 +119,7 @@ def choose(arguments: argparse.Namespace, at: str | None = None) -> Choice:
 
 def _split(text: str, at: str | None) -> tuple[str, str, datetime | None]:
     """The backup, the beginning of a time, and the moment that ``--at`` means. Raises UsageError."""
-    from operations.written_times import parse_written_time
+    from operations.copies.written_times import parse_written_time
 
     backup_text, _, wanted = text.partition("@")
     if wanted and at is not None:
@@ -160,7 +160,7 @@ def or_the_next(choice: Choice, arguments: argparse.Namespace) -> Choice:
 
 def others_of_run(choice: Choice) -> list[StoredCopy]:
     """The copies of the same run on other targets, in the order of the configuration."""
-    from operations.copying import is_same_run
+    from operations.copies.copying import is_same_run
 
     manifest = choice.copy.manifest
     return [

@@ -13,8 +13,8 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from model import Target
-    from operations.copies import StoredCopy
-    from operations.copying import Copied
+    from operations.copies.copying import Copied
+    from operations.copies.stored_copies import StoredCopy
 
 HELP = "put a copy onto another target, as it is"
 EXAMPLES = (
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _copied(arguments: argparse.Namespace, choice: Choice, target: Target) -> Copied:
-    from operations.copying import Copied, Destination, copy_to, is_place, sources_of
+    from operations.copies.copying import Copied, Destination, copy_to, is_place, sources_of
     from operations.locks import lock_backup
     from progress import Progress
 
@@ -75,8 +75,8 @@ def _copied(arguments: argparse.Namespace, choice: Choice, target: Target) -> Co
 
 def _require_sound(choice: Choice, there: StoredCopy) -> None:
     """What was there already is read through before it is called good."""
-    from operations.copying import is_same_run
-    from operations.verify import verify_copy
+    from operations.copies.copying import is_same_run
+    from operations.verifying.verify import verify_copy
 
     wanted = choice.copy.manifest
     if wanted is not None and there.manifest is not None and not is_same_run(wanted, there.manifest):
@@ -101,7 +101,7 @@ def _sentence(copied: Copied, target: Target) -> str:
 
 
 def _dry_run(arguments: argparse.Namespace, choice: Choice, target: Target) -> int:
-    from operations.copying import Destination
+    from operations.copies.copying import Destination
     from utils import format_size
 
     copy = choice.copy

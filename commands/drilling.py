@@ -17,9 +17,9 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from model import Configuration, DrillPlan
-    from operations.check_history import CheckHistory
-    from operations.copies import StoredCopy
-    from operations.drill_report import DrillReport
+    from operations.copies.stored_copies import StoredCopy
+    from operations.verifying.check_history import CheckHistory
+    from operations.verifying.drill_report import DrillReport
 
 INTERRUPTION = "What was restored for the drill is removed."
 
@@ -47,7 +47,7 @@ class Drilled:
 
 def run(arguments: argparse.Namespace) -> int:
     """Drill each of the copies that are meant; the exit code."""
-    from operations.check_history import CheckHistory
+    from operations.verifying.check_history import CheckHistory
 
     lookup = Lookup(arguments)
     end_cleanly_on_signals(INTERRUPTION)
@@ -80,9 +80,9 @@ def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup) -> Dril
 
     Raises UsageError where there is no copy.
     """
-    from operations.checking import is_gone
-    from operations.drill import drill_copy, why_stale
-    from operations.drill_report import DrillReport
+    from operations.verifying.checking import is_gone
+    from operations.verifying.drill import drill_copy, why_stale
+    from operations.verifying.drill_report import DrillReport
     from progress import Progress
     from utils import utc_now
 
@@ -120,7 +120,7 @@ def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup) -> Dril
 
 def nothing_to_drill(backup_id: str, why: str) -> Drilled:
     """A drill that could not be done, as there is no copy."""
-    from operations.drill_report import DrillReport
+    from operations.verifying.drill_report import DrillReport
     from utils import utc_now
 
     return Drilled(backup_id, None, DrillReport(backup_id, obstacle=why), utc_now(), utc_now(), ())

@@ -17,9 +17,9 @@ from errors import EXIT_FAILED, EXIT_GOOD, UsageError
 
 if TYPE_CHECKING:
     from model import Backup
-    from operations.copies import Listing, StoredCopy
-    from operations.discovery import StoredBackup
-    from operations.finding import Findings, Span, Version
+    from operations.copies.discovery import StoredBackup
+    from operations.copies.finding import Findings, Span, Version
+    from operations.copies.stored_copies import Listing, StoredCopy
 
 HELP = "look for a file in all copies"
 EXAMPLES = (
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find(arguments: argparse.Namespace, backup_id: str, listing: Listing) -> Findings:
-    from operations.finding import SearchPattern, find_in_copies
+    from operations.copies.finding import SearchPattern, find_in_copies
     from progress import Steps
 
     pattern = SearchPattern(os.fsencode(arguments.pattern), ignore_case=arguments.ignore_case)

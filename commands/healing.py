@@ -15,10 +15,10 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from model import Backup
-    from operations.check_history import CheckHistory
-    from operations.checking import CopyCheck
-    from operations.copies import Listing
-    from operations.healing import HealReport
+    from operations.copies.healing import HealReport
+    from operations.copies.stored_copies import Listing
+    from operations.verifying.check_history import CheckHistory
+    from operations.verifying.checking import CopyCheck
 
 HELP = "make copies again that are damaged or missing, from good ones on other targets"
 EXAMPLES = (
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the copies that are meant, and make again what is bad; the exit code."""
-    from operations.check_history import CheckHistory
+    from operations.verifying.check_history import CheckHistory
 
     lookup = Lookup(arguments)
     backup_text, _, time = (arguments.copy or "").partition("@")
@@ -68,7 +68,7 @@ def _heal_one(
     backup: Backup, time: str, arguments: argparse.Namespace, lookup: Lookup, history: CheckHistory
 ) -> tuple[int, HealReport, list[str]]:
     """How many copies were read, what was healed, what could not be read. Raises UsageError."""
-    from operations.verification import Batch, read_back
+    from operations.verifying.verification import Batch, read_back
 
     listing = lookup.listing(backup)
     only = _times(listing, backup.id, time) if time else None
@@ -93,7 +93,7 @@ def heal_backup(
     only: Collection[str] | None = None,
 ) -> HealReport:
     """Make again what these checks have found bad, and what is missing."""
-    from operations.healing import Healing
+    from operations.copies.healing import Healing
     from progress import Progress
     from schedules.times import machine_zone
 

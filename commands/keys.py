@@ -12,7 +12,7 @@ from errors import EncryptionKeyError, UsageError
 
 if TYPE_CHECKING:
     from model import Configuration, Secret
-    from operations.keyring import Keyring
+    from operations.copies.keyring import Keyring
 
 
 def add_key_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_key_arguments(parser: argparse.ArgumentParser) -> None:
 
 def keyring(arguments: argparse.Namespace, configuration: Configuration) -> Keyring:
     """What opens and vouches for copies. Raises HoldfastError where a file that is named cannot be read."""
-    from operations.keyring import Keyring
+    from operations.copies.keyring import Keyring
 
     if not hasattr(arguments, "identity"):
         return Keyring.of(configuration)

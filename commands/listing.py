@@ -14,8 +14,8 @@ from errors import EXIT_FAILED, EXIT_GOOD
 if TYPE_CHECKING:
     from archives.manifest import Manifest
     from model import Backup
-    from operations.copies import StoredCopy
-    from operations.discovery import StoredBackup
+    from operations.copies.discovery import StoredBackup
+    from operations.copies.stored_copies import StoredCopy
 
 HELP = "the copies on each target"
 EXAMPLES = (

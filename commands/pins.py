@@ -14,7 +14,7 @@ from commands.choice import COPY_HELP, choose, copy_document
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, UsageError
 
 if TYPE_CHECKING:
-    from operations.copies import StoredCopy
+    from operations.copies.stored_copies import StoredCopy
 
 HELP_PIN = "keep a copy, whatever KEEP says"
 HELP_UNPIN = "let KEEP decide about a copy again"
@@ -33,8 +33,8 @@ def add_unpin_arguments(parser: argparse.ArgumentParser) -> None:
 
 def pin(arguments: argparse.Namespace) -> int:
     """Hold a copy on each target that has it; the exit code."""
-    from operations.pins import Pin
-    from operations.pins import pin as pin_copy
+    from operations.copies.pins import Pin
+    from operations.copies.pins import pin as pin_copy
     from utils import utc_now
 
     if not arguments.reason.strip():
@@ -53,7 +53,7 @@ def _user_name() -> str:
 
 def unpin(arguments: argparse.Namespace) -> int:
     """Let KEEP decide about a copy again, on each target that has it; the exit code."""
-    from operations.pins import unpin as unpin_copy
+    from operations.copies.pins import unpin as unpin_copy
 
     def unpin_pinned(copy: StoredCopy) -> None:
         if copy.pin is None:

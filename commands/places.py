@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model import Backup
-    from operations.copies import Listing
-    from operations.discovery import Discovery, StoredBackup
+    from operations.copies.discovery import Discovery, StoredBackup
+    from operations.copies.stored_copies import Listing
 
 
 def add_place_argument(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +102,7 @@ class Lookup:
 
     def listings(self, backups: Sequence[Backup | StoredBackup]) -> list[Listing]:
         """Those of several."""
-        from operations.copies import list_all_copies
+        from operations.copies.stored_copies import list_all_copies
 
         storages = self._discovery.storages if self._discovery is not None else None
         return list_all_copies(backups, self._arguments.storage, storages, self.keyring)
@@ -115,7 +115,7 @@ class Lookup:
     def discovery(self) -> Discovery:
         """What lies at the place, or below all targets of the configuration. Each is listed once."""
         if self._discovery is None:
-            from operations.discovery import Place, discover, place_named
+            from operations.copies.discovery import Place, discover, place_named
 
             name = self._arguments.storage
             if self.is_of_place:

@@ -14,7 +14,7 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from model import Backup, Configuration
-    from operations.prune import JudgedCopy, PruneReport
+    from operations.retention.prune import JudgedCopy, PruneReport
 
 HELP = "remove the copies that KEEP lets go"
 EXAMPLES = (
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _reports(arguments: argparse.Namespace, configuration: Configuration, backup: Backup) -> list[PruneReport]:
-    from operations.prune_targets import preview, prune_now
+    from operations.retention.prune_targets import preview, prune_now
 
     targets = [target for target in backup.targets if arguments.storage in (None, target.storage.name)]
     if arguments.dry_run:

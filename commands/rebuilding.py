@@ -12,7 +12,7 @@ from errors import EXIT_FAILED, EXIT_GOOD
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
-    from operations.rebuild import FoundHistory
+    from operations.copies.rebuild import FoundHistory
 
 HELP = "make the catalog again from the manifests on the targets"
 EXAMPLES = (
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _histories(arguments: argparse.Namespace, lookup: Lookup) -> list[FoundHistory]:
-    from operations.rebuild import history_of, without_shared_runs
+    from operations.copies.rebuild import history_of, without_shared_runs
     from progress import Steps
 
     found = lookup.stored()

@@ -11,10 +11,10 @@ from commands.choice import copy_document, listed
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, RestoreError
 
 if TYPE_CHECKING:
-    from operations.copies import StoredCopy
-    from operations.restore_databases import DatabaseRestore, WantedDatabase
-    from operations.restore_look import Looked
-    from operations.restore_preview import OnLooked, Preview
+    from operations.copies.stored_copies import StoredCopy
+    from operations.restoring.restore_databases import DatabaseRestore, WantedDatabase
+    from operations.restoring.restore_look import Looked
+    from operations.restoring.restore_preview import OnLooked, Preview
 
 
 def show_files(
@@ -117,7 +117,7 @@ def _files_document(copy: StoredCopy, to: str, preview: Preview) -> dict[str, ob
 
 
 def _fate(looked: Looked) -> str:
-    from operations.restore_place import Fate
+    from operations.restoring.restore_place import Fate
 
     words = {Fate.NEW: "new", Fate.REPLACES: "replaces", Fate.STAYS: "stays", Fate.BLOCKED: "blocked"}
     return words[looked.fate]

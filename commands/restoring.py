@@ -27,10 +27,10 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from model import Backup, Placement
-    from operations.copies import StoredCopy
-    from operations.databases_in_copy import DatabasesInCopy
-    from operations.restore import RestoreReport
-    from operations.restore_databases import DatabaseReport, WantedDatabase
+    from operations.copies.databases_in_copy import DatabasesInCopy
+    from operations.copies.stored_copies import StoredCopy
+    from operations.restoring.restore import RestoreReport
+    from operations.restoring.restore_databases import DatabaseReport, WantedDatabase
     from progress import Progress
 
 HELP = "put files or databases back"
@@ -133,7 +133,7 @@ def _own_server(choice: Choice) -> Backup:
 
 
 def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | None) -> int:
-    from operations.restore import restore_files
+    from operations.restoring.restore import restore_files
     from progress import Progress
 
     copy = choice.copy
@@ -141,7 +141,7 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
         return _restore_files_there(arguments, choice, on)
     folder = arguments.to.absolute()
     if arguments.dry_run:
-        from operations.restore_preview import preview_files
+        from operations.restoring.restore_preview import preview_files
 
         asked = (copy, folder, _paths(arguments), _placement(arguments))
         return restore_preview.show_files(arguments, copy, str(folder), partial(preview_files, *asked))
@@ -160,7 +160,7 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
 
 
 def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
-    from operations.restore_there import opened_host, restore_files_there
+    from operations.restoring.restore_there import opened_host, restore_files_there
     from progress import Progress
 
     copy, folder = choice.copy, str(arguments.to)
@@ -190,8 +190,8 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
 
 
 def _preview_files_there(arguments: argparse.Namespace, copy: StoredCopy, on: Backup) -> int:
-    from operations.restore_preview import preview_files_there
-    from operations.restore_there import opened_host
+    from operations.restoring.restore_preview import preview_files_there
+    from operations.restoring.restore_there import opened_host
 
     folder = str(arguments.to)
     with opened_host(on) as host:
@@ -260,8 +260,8 @@ def _tell_files(arguments: argparse.Namespace, choice: Choice, to: str, report: 
 
 
 def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
-    from operations.databases_in_copy import DatabasesInCopy
-    from operations.restore_databases import DatabaseRestore, opened_server
+    from operations.copies.databases_in_copy import DatabasesInCopy
+    from operations.restoring.restore_databases import DatabaseRestore, opened_server
     from progress import Progress
 
     contents = DatabasesInCopy(choice.copy)
@@ -287,7 +287,7 @@ def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup
 
 
 def _wanted(arguments: argparse.Namespace, contents: DatabasesInCopy) -> list[WantedDatabase]:
-    from operations.restore_databases import WantedDatabase
+    from operations.restoring.restore_databases import WantedDatabase
 
     if not arguments.all_databases:
         if not arguments.to_database:

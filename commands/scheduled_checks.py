@@ -16,16 +16,16 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from model import Backup, VerifyPlan
-    from operations.check_history import CheckHistory
-    from operations.checking import CopyCheck
+    from operations.verifying.check_history import CheckHistory
+    from operations.verifying.checking import CopyCheck
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the plan of the backup says; the exit code. Silent where all is well."""
     from model import CheckKind
-    from operations.check_history import CheckHistory
     from operations.locks import lock_check
-    from operations.run_log import run_log
+    from operations.running.run_log import run_log
+    from operations.verifying.check_history import CheckHistory
     from utils import utc_now
 
     kind = CheckKind.DRILL if arguments.drill else CheckKind.VERIFY
@@ -73,8 +73,8 @@ def _verify(
     log: logging.Logger,
 ) -> bool:
     """Whether all is well in the end: what was bad and could be healed is said, and is well."""
-    from operations.healing import HealReport
-    from operations.verification import read_back, sampled
+    from operations.copies.healing import HealReport
+    from operations.verifying.verification import read_back, sampled
 
     result = verification.Verified()
     listing = lookup.listing(backup)

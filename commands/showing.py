@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show its members; the exit code."""
-    from operations.contents import list_contents
+    from operations.copies.contents import list_contents
 
     copy = choose_to_read(arguments).copy
     entries = list_contents(copy, [os.fsencode(path) for path in arguments.paths])

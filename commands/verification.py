@@ -17,10 +17,10 @@ from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, UsageError
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
-    from operations.check_history import CheckHistory
-    from operations.checking import CopyCheck
-    from operations.copies import Listing, StoredCopy
-    from operations.verification import Batch
+    from operations.copies.stored_copies import Listing, StoredCopy
+    from operations.verifying.check_history import CheckHistory
+    from operations.verifying.checking import CopyCheck
+    from operations.verifying.verification import Batch
 
 HELP = "read copies back and check every byte, or restore one for real"
 EXAMPLES = (
@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         from commands import drilling
 
         return drilling.run(arguments)
-    from operations.check_history import CheckHistory
-    from operations.verification import read_back
+    from operations.verifying.check_history import CheckHistory
+    from operations.verifying.verification import read_back
 
     lookup = Lookup(arguments)
     result = Verified()
@@ -110,8 +110,8 @@ def _meant(
     Every target that holds a copy is read: one that rots is not made good by another. Of several backups, what keeps
     one of them from being read is added to ``errors``.
     """
-    from operations.copies import copies_to_verify
-    from operations.verification import Batch, sampled
+    from operations.copies.stored_copies import copies_to_verify
+    from operations.verifying.verification import Batch, sampled
 
     if arguments.all or percent is not None:
         backups = [backup for text in arguments.copies for backup in lookup.matching(text)]
@@ -164,7 +164,7 @@ class Verified:
 
 def read_copy(copy: StoredCopy, arguments: argparse.Namespace) -> CopyCheck | None:
     """Read one copy, with a bar for a person; None, and said, where it was removed meanwhile."""
-    from operations.checking import check_copy
+    from operations.verifying.checking import check_copy
     from progress import Progress
 
     expected = copy.manifest.content.size if copy.manifest else None

@@ -21,14 +21,14 @@ from archives.signature import signing_key
 from archives.zip_writer import ZipWriter
 from errors import SourceError
 from model import Archive, Backup, Copy, Note, RunStatus
-from operations.delivery import Delivered
-from operations.distribution import Distribution, on_all
-from operations.how_to_restore import how_to_restore
-from operations.layout import object_name
+from operations.copies.how_to_restore import how_to_restore
+from operations.copies.layout import object_name
 from operations.observer import Observer
-from operations.spooled_copy import SpooledCopy
-from operations.stopped_containers import Standstill
-from operations.targets import TargetCopy, open_targets, require_one
+from operations.running.delivery import Delivered
+from operations.running.distribution import Distribution, on_all
+from operations.running.spooled_copy import SpooledCopy
+from operations.running.stopped_containers import Standstill
+from operations.running.targets import TargetCopy, open_targets, require_one
 from sources.description import describe
 from sources.factory import open_source
 from sources.source import Source

@@ -14,7 +14,7 @@ from archives.age_keys import Identity, parse_recipient, read_identity_file
 from catalog import open_catalog
 from errors import EncryptionKeyError, HoldfastError
 from model import Backup, Configuration, DatabaseSource, Target
-from operations.stopped_containers import would_stop
+from operations.running.stopped_containers import would_stop
 from operations.storage_check import check_storage
 from sources.factory import open_source
 from sources.scratch import installed_servers

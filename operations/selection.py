@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from errors import UsageError
 from model import Backup, Configuration
-from operations.discovery import StoredBackup
+from operations.copies.discovery import StoredBackup
 
 
 def select_backups(configuration: Configuration, patterns: Sequence[str]) -> list[Backup]:

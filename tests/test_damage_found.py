@@ -16,8 +16,8 @@ import pytest
 
 from archives.signature import Trust
 from model import Compression, CompressionMethod
-from operations.copies import StoredCopy, copies_on
-from operations.keyring import Keyring
+from operations.copies.keyring import Keyring
+from operations.copies.stored_copies import StoredCopy, copies_on
 from tests.support.copies import make_copy, verify
 from tests.support.encrypted_copies import keyring_of, make_encrypted_copy, new_key
 from tests.support.forged_manifests import with_its_checksum

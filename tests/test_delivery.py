@@ -14,11 +14,11 @@ import pytest
 
 from errors import HoldfastError, InterruptedRun, StorageError, StorageFullError
 from model import StorageDefinition, StorageType, StoredObject, Target
-from operations.delivery import Delivered, Put, deliver
-from operations.distribution import Distribution, on_all
-from operations.layout import CopyKeys
-from operations.spooled_copy import SpooledCopy
-from operations.targets import TargetCopy
+from operations.copies.layout import CopyKeys
+from operations.running.delivery import Delivered, Put, deliver
+from operations.running.distribution import Distribution, on_all
+from operations.running.spooled_copy import SpooledCopy
+from operations.running.targets import TargetCopy
 from storages.local import LocalStorage
 from storages.workplace import Workplace
 

@@ -12,9 +12,9 @@ from hypothesis import given
 
 from errors import UsageError
 from model import StorageDefinition, StorageType, StoredObject, Target
-from operations.copies import list_all_copies, list_copies
-from operations.discovery import Discovery, Place, StoredBackup, discover, place_named
-from operations.layout import copy_keys, owner_of_manifest
+from operations.copies.discovery import Discovery, Place, StoredBackup, discover, place_named
+from operations.copies.layout import copy_keys, owner_of_manifest
+from operations.copies.stored_copies import list_all_copies, list_copies
 from storages.local import LocalStorage
 from tests.support.stored_copies import put_copy
 from tests.test_layout import ids, moments, target_paths

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import operations.drill
+import operations.verifying.drill
 import sources.postgres
 from catalog import LastChecks, open_catalog
 from commands.choice import Meant
@@ -20,9 +20,9 @@ from commands.drilling import drilled
 from commands.places import Lookup
 from errors import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_GOOD, EXIT_USAGE
 from model import CheckKind, CheckOutcome, DatabaseSource
-from operations.copies import StoredCopy
-from operations.drill_report import DrillReport
+from operations.copies.stored_copies import StoredCopy
 from operations.locks import lock_check
+from operations.verifying.drill_report import DrillReport
 from tests.support.age_keys import make_key_pair
 from tests.support.drills import change_dumps, copy_of_source
 from tests.support.holdfast import BACKUP_ID, Holdfast
@@ -221,7 +221,7 @@ def test_a_copy_that_is_pruned_while_it_is_drilled_has_not_failed(site: Site, mo
             path.unlink()
         return DrillReport(str(copy), problems=["its archive is not there"])
 
-    monkeypatch.setattr(operations.drill, "drill_copy", drill_copy)
+    monkeypatch.setattr(operations.verifying.drill, "drill_copy", drill_copy)
     for name, value in site.holdfast.environment().items():
         monkeypatch.setenv(name, value)
     given = {"config": site.holdfast.config, "env_file": None, "quiet": True, "json": False, "place": None}

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import operations.drill_files
+import operations.verifying.drill_files
 from errors import StorageUnavailableError
 from model import CheckOutcome, CommandSource, DatabaseSource, RunStatus
-from operations.copies import StoredCopy
-from operations.drill import why_stale
-from operations.drill_databases import SURELY_NOT_EMPTY, is_true, judge_tables
-from operations.restore import RestoreReport, restore_files
+from operations.copies.stored_copies import StoredCopy
+from operations.restoring.restore import RestoreReport, restore_files
+from operations.verifying.drill import why_stale
+from operations.verifying.drill_databases import SURELY_NOT_EMPTY, is_true, judge_tables
 from sources.scratch import TableState
 from storages.wrapper import StorageWrapper
 from tests.support.copies import STARTED, backup_of, make_copy, path_of
@@ -166,7 +166,7 @@ def test_what_was_not_restored_as_it_was_is_named(
         change(changed[0])
         return report
 
-    monkeypatch.setattr(operations.drill_files, "restore_files", erring)
+    monkeypatch.setattr(operations.verifying.drill_files, "restore_files", erring)
     report = drill(copy, base)
     assert len(changed) == 1
     assert report.outcome is CheckOutcome.FAILED
@@ -204,7 +204,7 @@ def test_no_room(copy: StoredCopy, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Known before; and where it is used up by others meanwhile."""
     with small_disk(tmp_path / "disk", 1 << 20) as disk:
         if not is_checked:
-            monkeypatch.setattr(operations.drill_files, "require_room", lambda _folder, _size: None)
+            monkeypatch.setattr(operations.verifying.drill_files, "require_room", lambda _folder, _size: None)
         report = drill(copy, disk)
         assert list(disk.iterdir()) == []
     assert report.outcome is CheckOutcome.NOT_DONE

@@ -11,7 +11,7 @@ import pytest
 
 import sources.mariadb
 from model import CheckOutcome, DatabaseSource
-from operations.copies import StoredCopy
+from operations.copies.stored_copies import StoredCopy
 from tests.support.database_samples import MARIADB, MARIADB_DATABASE, MARIADB_USERS, backquoted
 from tests.support.drills import (
     change_descriptions,

@@ -12,7 +12,7 @@ import pytest
 
 import sources.postgres
 from model import Assertion, CheckOutcome, DatabaseSource
-from operations import scratch_folder
+from operations.verifying import scratch_folder
 from sources import scratch_postgres, scratch_server
 from sources.postgres_client import Client
 from tests.support.database_samples import DATABASE, POSTGRES, POSTGRES_ROLES
@@ -288,7 +288,7 @@ def test_no_room(
         with small_disk(base / "disk", 8 << 20) as disk:
             disk.chmod(0o755)
             if not is_checked:
-                monkeypatch.setattr("operations.drill_databases.require_room", lambda _folder, _size: None)
+                monkeypatch.setattr("operations.verifying.drill_databases.require_room", lambda _folder, _size: None)
             report = drill(copy, disk)
             assert list(disk.iterdir()) == []
         (base / "disk").rmdir()

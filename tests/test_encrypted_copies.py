@@ -14,11 +14,11 @@ import pytest
 from archives.signature import Trust, replace_signing_key
 from errors import EncryptionKeyError
 from model import CheckOutcome, Encryption, Secret
-from operations.contents import list_contents
-from operations.copies import StoredCopy, copies_on, list_copies
-from operations.drill import drill_copy
-from operations.keyring import Keyring
-from operations.removal import finish_removals
+from operations.copies.contents import list_contents
+from operations.copies.keyring import Keyring
+from operations.copies.removal import finish_removals
+from operations.copies.stored_copies import StoredCopy, copies_on, list_copies
+from operations.verifying.drill import drill_copy
 from storages.local import LocalStorage
 from tests.support.copies import STARTED, back_up_as, backup_of, restore_copy, verify
 from tests.support.counting_storage import CountingStorage

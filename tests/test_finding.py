@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.copies import StoredCopy, list_copies
-from operations.finding import Findings, SearchPattern, find_in_copies
+from operations.copies.finding import Findings, SearchPattern, find_in_copies
+from operations.copies.stored_copies import StoredCopy, list_copies
 from tests.support.age_keys import make_key_pair
 from tests.support.copies import STARTED, backup_of, make_copy, path_of
 from tests.support.holdfast import BACKUP_ID, Holdfast

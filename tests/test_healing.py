@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-import operations.copying
+import operations.copies.copying
 from archives.manifest import Manifest
 from errors import EXIT_ALREADY_RUNNING, EXIT_FAILED, StorageError, StorageUnavailableError
 from model import CheckOutcome, Member, StoredObject, Target
-from operations.checking import check_copy
-from operations.copies import list_copies
-from operations.healing import Healing, HealReport
-from operations.keyring import Keyring
+from operations.copies.healing import Healing, HealReport
+from operations.copies.keyring import Keyring
+from operations.copies.stored_copies import list_copies
 from operations.locks import lock_backup
-from operations.targets import open_for_writing, tidy_up
+from operations.running.targets import open_for_writing, tidy_up
+from operations.verifying.checking import check_copy
 from storages.factory import open_storage
 from storages.storage import Storage
 from storages.wrapper import StorageWrapper
@@ -341,7 +341,7 @@ def test_whatever_kills_it_the_next_healing_goes_on(
             return Dead(open_for_writing(target, *arguments), plan)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch, suppress(Killed):
-            patch.setattr(operations.copying, "open_for_writing", planned)
+            patch.setattr(operations.copies.copying, "open_for_writing", planned)
             heal(site)
         if not plan.has_killed:
             break

@@ -26,7 +26,7 @@ from model import (
     Secret,
     SshHost,
 )
-from operations.hooks import RunHooks
+from operations.running.hooks import RunHooks
 from tests.support.dockerd import Dockerd, dockerd, requires_dockerd
 from tests.support.host_contract import unique_number, wait_until_gone, wait_until_running
 from tests.support.processes import command_lines

@@ -28,8 +28,8 @@ from model import (
     StoredObject,
     Target,
 )
-from operations.how_to_restore import how_to_restore
-from operations.targets import put_how_to_restore
+from operations.copies.how_to_restore import how_to_restore
+from operations.running.targets import put_how_to_restore
 from storages.local import LocalStorage
 from storages.wrapper import StorageWrapper
 from tests.support.escape_hatch import commands_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.layout import (
+from operations.copies.layout import (
     HOW_TO_RESTORE,
     CopyKeys,
     copy_keys,

@@ -15,9 +15,9 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from model import Backup, Configuration, FileSource, Run, RunStatus
-from operations import catch_up
 from operations.locks import lock_backup
-from operations.missed import missed_runs, sole_catch_up
+from operations.running import catch_up
+from operations.running.missed import missed_runs, sole_catch_up
 from schedules.times import GRACE, latest_slot
 
 MINUTE = timedelta(minutes=1)
@@ -258,7 +258,7 @@ def test_a_program_started_in_the_background_has_no_terminal_and_outlives_us(tmp
     code = "import os, sys; print(os.getsid(0) == os.getpid(), sys.stdin.read(), os.getcwd(), flush=True)"
     starter = f"""
 from pathlib import Path
-from operations.catch_up import start_in_background
+from operations.running.catch_up import start_in_background
 start_in_background([{sys.executable!r}, "-c", {code!r}], Path({str(log)!r}))
 """
     subprocess.run([sys.executable, "-c", starter], check=True, cwd=Path(__file__).parent.parent)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.path_patterns import PathPattern, is_pattern
+from operations.copies.path_patterns import PathPattern, is_pattern
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import pytest
 from archives.signature import signing_key
 from errors import StorageError, StorageUnavailableError, UsageError
 from model import Keep, RunStatus, StoredObject
-from operations.copies import StoredCopy, copies_on
-from operations.keyring import Keyring
-from operations.layout import CopyKeys, folder_key
-from operations.pins import Pin, pin, read_pin, unpin
-from operations.prune import PruneReport, judge, prune
-from operations.removal import finish_removals
-from operations.retention import Decision
+from operations.copies.keyring import Keyring
+from operations.copies.layout import CopyKeys, folder_key
+from operations.copies.pins import Pin, pin, read_pin, unpin
+from operations.copies.removal import finish_removals
+from operations.copies.stored_copies import StoredCopy, copies_on
+from operations.retention.decisions import Decision
+from operations.retention.prune import PruneReport, judge, prune
 from storages.storage import Storage
 from tests.support.stored_copies import BACKUP_ID, Killed, Plan, PlannedStorage, local_target, put_copy
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from model import CalendarSpan, Keep, RunStatus
-from operations.copies import StoredCopy, copies_on
-from operations.layout import CopyKeys, copy_keys, folder_key
-from operations.pins import Pin, pin, unpin
-from operations.prune import PruneReport, prune
+from operations.copies.layout import CopyKeys, copy_keys, folder_key
+from operations.copies.pins import Pin, pin, unpin
+from operations.copies.stored_copies import StoredCopy, copies_on
+from operations.retention.prune import PruneReport, prune
 from tests.support.stored_copies import BACKUP_ID, Killed, Plan, PlannedStorage, local_target, put_copy
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -172,7 +172,7 @@ class Histories(RuleBasedStateMachine):
     # --- how
 
     def _start(self) -> datetime:
-        """No two runs of a backup begin in the same second: operations/run.py sees to that."""
+        """No two runs of a backup begin in the same second: operations/running/run.py sees to that."""
         while self.now in self.begun:
             self.now += timedelta(seconds=1)
         self.begun.add(self.now)

@@ -15,9 +15,9 @@ import pytest
 from archives.manifest import NoteList
 from archives.signature import Origin, Trust
 from model import Note, NoteKind, RunStatus, StorageDefinition, StorageType, Target
-from operations.copies import Listing, StoredCopy, copies_on
-from operations.keyring import Keyring
-from operations.rebuild import history_of, without_shared_runs
+from operations.copies.keyring import Keyring
+from operations.copies.rebuild import history_of, without_shared_runs
+from operations.copies.stored_copies import Listing, StoredCopy, copies_on
 from storages.local import LocalStorage
 from tests.support.age_keys import make_key_pair
 from tests.support.holdfast import BACKUP_ID, Holdfast

@@ -13,7 +13,7 @@ import pytest
 from archives.blocks import BLOCK_SIZE
 from errors import HoldfastError, StorageError
 from model import Compression, CompressionMethod
-from operations.copies import StoredCopy, list_copies, read_entries
+from operations.copies.stored_copies import StoredCopy, list_copies, read_entries
 from storages.local import LocalStorage
 from tests.support.copies import backup_of, make_copy, restore_copy, verify
 from tests.support.holdfast import BACKUP_ID, Holdfast

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.copies import StoredCopy, list_copies, read_entries
+from operations.copies.stored_copies import StoredCopy, list_copies, read_entries
 from tests.support.dockerd import Dockerd, dockerd, requires_dockerd
 from tests.support.holdfast import Holdfast
 from tests.support.restored_databases import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from operations.copies import list_copies, read_entries
+from operations.copies.stored_copies import list_copies, read_entries
 from tests.support.holdfast import Holdfast
 from tests.support.mariadb import MariadbServer, mariadb_server
 from tests.support.postgresql import PostgresqlServer, postgresql_server

@@ -21,7 +21,7 @@ from archives.blocks import BLOCK_SIZE
 from archives.zip_format import CENTRAL_SIGNATURE
 from errors import HoldfastError
 from model import Compression, CompressionMethod, Member, MemberKind
-from operations.copies import StoredCopy
+from operations.copies.stored_copies import StoredCopy
 from storages.local import LocalStorage
 from tests.support.archives import HeldContent, held_member, pack
 from tests.support.copies import REPLACING, change_lines, make_copy, restore_copy, verify, with_index_bytes
@@ -397,7 +397,7 @@ def test_a_bomb_is_stopped_in_little_memory(claimed: int, method: str, has_index
     installation.back_up()
     (archive,), (index,) = installation.parts(".zip"), installation.parts(".index.zst")
     if has_index:
-        from operations.copies import list_copies
+        from operations.copies.stored_copies import list_copies
 
         (copy,) = list_copies(installation.the_backup()).copies
 

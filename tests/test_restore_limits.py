@@ -17,7 +17,7 @@ import pytest
 
 from hosts.local_tree import LocalTree
 from model import INTO_NEW_FOLDER, Member, MemberKind
-from operations.copies import read_entries
+from operations.copies.stored_copies import read_entries
 from tests.support.copies import REPLACING, make_copy, restore_copy, with_index
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.memory import run_measured

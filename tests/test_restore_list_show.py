@@ -13,8 +13,8 @@ import pytest
 
 from errors import HoldfastError, UsageError
 from model import RunStatus
-from operations.contents import list_contents
-from operations.copies import StoredCopy, choose_copy, choose_copy_at, list_copies
+from operations.copies.contents import list_contents
+from operations.copies.stored_copies import StoredCopy, choose_copy, choose_copy_at, list_copies
 from tests.support.copies import backup_of, make_copy, write_manifest
 from tests.support.counting_storage import CountingStorage
 from tests.support.holdfast import BACKUP_ID, Holdfast

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from errors import HoldfastError
 from hosts.command import Command
 from model import Found, Member, MemberKind, Overwrite, Owners, Placement
-from operations.copies import StoredCopy, read_entries
-from operations.restore_place import Fate, fate_of
-from operations.restore_there import restore_files_there
+from operations.copies.stored_copies import StoredCopy, read_entries
+from operations.restoring.restore_place import Fate, fate_of
+from operations.restoring.restore_there import restore_files_there
 from tests.support.copies import make_copy, with_index
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.occupied_folder import PLACES, copy, place, source, top

@@ -11,7 +11,7 @@ import pytest
 
 from errors import HoldfastError
 from model import INTO_NEW_FOLDER, Member
-from operations.copies import StoredCopy
+from operations.copies.stored_copies import StoredCopy
 from tests.support.copies import REPLACING, make_copy, restore_copy
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.whole_trees import restored

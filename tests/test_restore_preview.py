@@ -10,10 +10,10 @@ import pytest
 
 from errors import HoldfastError
 from model import INTO_NEW_FOLDER, Overwrite, Placement
-from operations.copies import StoredCopy
-from operations.restore_look import Looked
-from operations.restore_place import Fate
-from operations.restore_preview import Preview, preview_files, preview_files_there
+from operations.copies.stored_copies import StoredCopy
+from operations.restoring.restore_look import Looked
+from operations.restoring.restore_place import Fate
+from operations.restoring.restore_preview import Preview, preview_files, preview_files_there
 from tests.support.archives import snapshot
 from tests.support.holdfast import Holdfast
 from tests.support.occupied_folder import PLACES, copy, place, prepared_host, source, top

@@ -19,9 +19,9 @@ from archives.blocks import BLOCK_SIZE
 from errors import HoldfastError, HostError
 from hosts.command import Command
 from model import INTO_NEW_FOLDER, Placement
-from operations.copies import StoredCopy, read_entries
-from operations.restore import RestoreReport
-from operations.restore_there import restore_files_there
+from operations.copies.stored_copies import StoredCopy, read_entries
+from operations.restoring.restore import RestoreReport
+from operations.restoring.restore_there import restore_files_there
 from tests.support.archives import snapshot
 from tests.support.copies import REPLACING, change_lines, make_copy, with_index, with_index_bytes
 from tests.support.remote_files import BUSYBOX_PROGRAMS, PreparedHost, make_programs, make_script

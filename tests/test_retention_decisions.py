@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import CalendarSpan, Keep, RunStatus
-from operations.keep_rules import wanted
-from operations.retention import Candidate, Decision, decide
+from operations.retention.decisions import Candidate, Decision, decide
+from operations.retention.keep_rules import wanted
 
 ZONE = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import CalendarSpan, Keep, Period
-from operations.keep_rules import wanted
-from operations.periods import before, is_wanted, period_name
+from operations.retention.keep_rules import wanted
+from operations.retention.periods import before, is_wanted, period_name
 from tests.support.restic_forget import GOLDEN_FILE, ZONE, Restic, histories, keep_of, keeps_oldest
 from tests.support.skips import requires_program
 

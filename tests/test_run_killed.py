@@ -20,10 +20,10 @@ import pytest
 
 from catalog import Catalog, open_catalog
 from model import Run, RunStatus
-from operations.copies import StoredCopy, list_copies
-from operations.layout import copy_keys
+from operations.copies.layout import copy_keys
+from operations.copies.stored_copies import StoredCopy, list_copies
 from operations.locks import lock_backup
-from operations.verify import verify_copy
+from operations.verifying.verify import verify_copy
 from tests.support.archives import snapshot
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.trees import make_tree

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model import CheckKind, Secret
-from operations.run_log import KEPT_LOGS, run_log
+from operations.running.run_log import KEPT_LOGS, run_log
 from tests.support.skips import requires_root
 from tests.support.small_disk import small_disk
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import operations.dry_run
+import operations.running.dry_run
 from catalog import open_catalog
 from errors import EXIT_FAILED, HoldfastError, StorageUnavailableError
 from model import Run, RunStatus, StorageDefinition, StorageType, Target
-from operations.layout import CopyKeys
+from operations.copies.layout import CopyKeys
 from storages.local import LocalStorage
 from storages.storage import Storage
 from tests.support.holdfast import BACKUP_ID, Holdfast
@@ -141,6 +141,6 @@ def test_a_dry_run_says_where_a_target_cannot_be_asked(site: Site, monkeypatch: 
     def refuse(_: StorageDefinition) -> Storage:
         raise StorageUnavailableError("Nobody answers.")
 
-    monkeypatch.setattr(operations.dry_run, "open_storage", refuse)
+    monkeypatch.setattr(operations.running.dry_run, "open_storage", refuse)
     with pytest.raises(HoldfastError, match=r"^LOCAL:rare: Nobody answers\.$"):
-        operations.dry_run.dry_run(site.holdfast.the_backup(), (), site.holdfast.folder, NOW)
+        operations.running.dry_run.dry_run(site.holdfast.the_backup(), (), site.holdfast.folder, NOW)

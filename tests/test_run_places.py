@@ -16,7 +16,7 @@ import pytest
 
 from catalog import open_catalog
 from model import RunStatus
-from operations.run import run_backup
+from operations.running.run import run_backup
 from progress import Progress
 from tests.support.archives import snapshot
 from tests.support.crontab import StandInCrontab

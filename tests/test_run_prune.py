@@ -16,7 +16,7 @@ import pytest
 from catalog import open_catalog
 from errors import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_TERMINATED, EXIT_USAGE
 from model import Run, RunStatus, StorageDefinition, StorageType, Target
-from operations.layout import CopyKeys
+from operations.copies.layout import CopyKeys
 from operations.locks import lock_backup
 from storages.local import LocalStorage
 from tests.support.holdfast import BACKUP_ID, Holdfast

@@ -15,8 +15,8 @@ from catalog import Catalog, open_catalog
 from errors import InterruptedRun, TimedOutRun
 from interruption import end_cleanly_on_signals, time_limit
 from model import Run, RunStatus
-from operations import run as run_module
-from operations.run import is_fulfilled, run_backup
+from operations.running import run as run_module
+from operations.running.run import is_fulfilled, run_backup
 from progress import Progress
 from tests.support.holdfast import Holdfast
 from tests.support.processes import command_lines
@@ -99,7 +99,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         else:
             sleep(seconds)
 
-    monkeypatch.setattr("operations.run.time.sleep", note)
+    monkeypatch.setattr("operations.running.run.time.sleep", note)
     return asked
 
 

@@ -18,10 +18,10 @@ from errors import HoldfastError, HostError, InterruptedRun
 from hosts.docker_api import DockerApi
 from interruption import end_cleanly_on_signals
 from model import Backup, Configuration, DockerContainer, FileSource, Secret, SshHost, StoppedContainers
-from operations import start_again
 from operations.locks import lock_backup
-from operations.start_again import start_what_dead_runs_stopped
-from operations.stopped_containers import Standstill
+from operations.running import start_again
+from operations.running.start_again import start_what_dead_runs_stopped
+from operations.running.stopped_containers import Standstill
 from tests.support.dockerd import Dockerd, dockerd, requires_dockerd
 from tests.support.sshd import USER, Sshd, requires_sshd, sshd
 

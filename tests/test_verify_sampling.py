@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.sampling import Readable, in_turn, sample_size
+from operations.verifying.sampling import Readable, in_turn, sample_size
 from utils import format_timestamp
 
 DAY = timedelta(days=1)

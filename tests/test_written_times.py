@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import UsageError
-from operations.written_times import parse_written_time
+from operations.copies.written_times import parse_written_time
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from model import (
     Target,
 )
 from operations.backup import Attempt, back_up
-from operations.copies import StoredCopy, list_copies
-from operations.restore import RestoreReport, restore_files
-from operations.verify import VerifyReport, verify_copy
+from operations.copies.stored_copies import StoredCopy, list_copies
+from operations.restoring.restore import RestoreReport, restore_files
+from operations.verifying.verify import VerifyReport, verify_copy
 from progress import Progress
 from storages.workplace import Workplace
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from errors import InterruptedRun
 from interruption import end_cleanly_on_signals
 from model import Assertion, Member, OnProgress
-from operations.drill import drill_copy
+from operations.verifying.drill import drill_copy
 from sources import scratch_server
 from tests.support.copies import backup_of, find_copy
 

@@ -19,9 +19,9 @@ import pytest
 
 from model import Assertion, Source
 from operations.backup import Attempt, back_up
-from operations.copies import StoredCopy
-from operations.drill import drill_copy
-from operations.drill_report import DrillReport
+from operations.copies.stored_copies import StoredCopy
+from operations.verifying.drill import drill_copy
+from operations.verifying.drill_report import DrillReport
 from progress import Progress
 from storages.workplace import Workplace
 from tests.support.copies import STARTED, backup_of, find_copy

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from archives.age_keys import new_identity
 from model import Backup, Configuration, Encryption
-from operations.copies import StoredCopy, list_copies
-from operations.keyring import Keyring
+from operations.copies.keyring import Keyring
+from operations.copies.stored_copies import StoredCopy, list_copies
 from tests.support.copies import STARTED, back_up_as, backup_of
 
 

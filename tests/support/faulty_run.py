@@ -19,7 +19,7 @@ from typing import Any
 
 from catalog import open_catalog
 from model import RunStatus
-from operations.copies import list_all_copies
+from operations.copies.stored_copies import list_all_copies
 from tests.support.archives import snapshot
 from tests.support.fault_places import MARK_VARIABLE, FaultWorld
 from tests.support.holdfast import Holdfast

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from model import Placement
-from operations.copies import StoredCopy
-from operations.restore import RestoreReport
-from operations.restore_there import restore_files_there
+from operations.copies.stored_copies import StoredCopy
+from operations.restoring.restore import RestoreReport
+from operations.restoring.restore_there import restore_files_there
 from tests.support.copies import make_copy, restore_copy
 from tests.support.remote_files import BUSYBOX_PROGRAMS, PreparedHost, make_programs
 from tests.support.whole_trees import restored

@@ -12,7 +12,7 @@ from archives.manifest import FilePart, Manifest, NoteList, Totals
 from archives.signature import SigningKey
 from errors import StorageError
 from model import RunStatus, StorageDefinition, StorageType, StoredObject, Target
-from operations.layout import CopyKeys, copy_keys, object_name
+from operations.copies.layout import CopyKeys, copy_keys, object_name
 from storages.local import LocalStorage
 from storages.storage import Storage
 from storages.wrapper import StorageWrapper
