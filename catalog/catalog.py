@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from catalog import check_queries, queries
+from catalog import check_queries, history_queries, queries, usage_queries
 from catalog.check_queries import LastChecks
 from catalog.database import Database
 from catalog.queries import LastRuns
 from catalog.sqlite import SqliteDatabase
-from model import Check, Run, Secret
+from model import Check, Run, RunPoint, Secret, Usage
 
 # Of the runs that are found on targets, so many are recorded in one transaction: others wait no longer than that.
 _FOUND_AT_ONCE = 500
@@ -61,9 +61,37 @@ class Catalog:
         """The last run and the last good run of each of these backups."""
         return self._database.read(partial(queries.last_runs, backup_ids=list(backup_ids)))
 
-    def runs(self, backup_id: str, limit: int) -> list[Run]:
-        """The newest runs of a backup, newest first."""
-        return self._database.read(partial(queries.newest_runs, backup_id=backup_id, limit=limit))
+    def runs(self, backup_id: str, limit: int, *, before: datetime | None = None) -> list[Run]:
+        """The newest runs of a backup, newest first; with ``before``, of those that began earlier than that."""
+        return self._database.read(partial(queries.newest_runs, backup_id=backup_id, limit=limit, before=before))
+
+    def runs_of_all(self, limit: int, *, since: datetime | None = None, before: datetime | None = None) -> list[Run]:
+        """The newest runs of all backups that began at ``since`` or later, and before ``before``, newest first."""
+        return self._database.read(partial(history_queries.runs_of_all, since=since, before=before, limit=limit))
+
+    def run(self, run_id: str) -> Run | None:
+        """The run of this id; None where none has it."""
+        return self._database.read(partial(history_queries.run_by_id, run_id=run_id))
+
+    def history(self, backup_id: str, since: datetime) -> list[RunPoint]:
+        """What charts and calendars need of each run of a backup that began at ``since`` or later, oldest first."""
+        return self._database.read(partial(history_queries.history, backup_id=backup_id, since=since))
+
+    def revisions(self) -> dict[str, int]:
+        """A number for each backup that ever ran or was checked. It is another one once something was recorded of it:
+        a run, a check, the space in use. Cheap enough to be asked several times a second."""
+        return self._database.read(history_queries.revisions)
+
+    def record_usage(self, measured: Sequence[Usage]) -> None:
+        """Record what lies on targets, in place of what was known of these targets."""
+        self._database.write(partial(usage_queries.record_usage, measured=measured))
+
+    def last_usage(self, backup_ids: Collection[str]) -> dict[str, tuple[Usage, ...]]:
+        """What lies on the targets of each of these backups, as it was last measured; by name of the target.
+
+        Targets that the backup no longer has are among them: their copies may still lie there.
+        """
+        return self._database.read(partial(usage_queries.last_usage, backup_ids=backup_ids))
 
     def slot_runs(self, backup_id: str, slot: datetime) -> list[Run]:
         """The runs that were to fulfil this scheduled time, oldest first."""

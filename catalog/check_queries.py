@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from catalog.queries import make_known, shallow, storable
+from catalog.queries import make_known, shallow, storable, touch
 from catalog.schema import backups, checks
 from model import Check, CheckKind, CheckOutcome
 
@@ -41,6 +41,7 @@ def record_check(connection: sa.Connection, check: Check) -> None:
     texts = {"kind": check.kind.value, "outcome": check.outcome.value, "message": storable(check.message)}
     connection.execute(checks.insert().values({**shallow(check), **texts}))
     connection.execute(checks.delete().where(checks.c.id.in_(_superfluous(check.backup_id, check.kind))))
+    touch(connection, [check.backup_id])
 
 
 def forget_checks(connection: sa.Connection, backup_id: str, target: str, present: Collection[str]) -> None:
@@ -52,6 +53,7 @@ def forget_checks(connection: sa.Connection, backup_id: str, target: str, presen
     last = last_checks(connection, [backup_id])[backup_id]
     proofs = [check.id for check in (last.verified, last.proven) if check is not None]
     connection.execute(checks.delete().where(of_target, checks.c.copy.in_(gone), checks.c.id.not_in(proofs)))
+    touch(connection, [backup_id])
 
 
 def last_checks(connection: sa.Connection, backup_ids: Sequence[str]) -> dict[str, LastChecks]:

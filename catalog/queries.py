@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.schema import archives, backups, copies, runs, schedules
-from model import Archive, Check, Copy, Run, RunStatus
+from model import Archive, Check, Copy, Run, RunStatus, Usage
 from utils import redact
 
 _DEAD = "The run ended without a word: its process was killed, or the machine stopped."
@@ -30,8 +30,15 @@ def make_known(connection: sa.Connection, backup_ids: Iterable[str]) -> None:
     insert_missing(connection, backups, [{"id": backup_id} for backup_id in sorted(backup_ids)])
 
 
+def touch(connection: sa.Connection, backup_ids: Iterable[str]) -> None:
+    """Say that something of these backups changed: see ``Catalog.revisions``."""
+    for backup_id in sorted(backup_ids):  # in one order, so that no two transactions wait for each other in a circle
+        connection.execute(backups.update().where(backups.c.id == backup_id).values(revision=backups.c.revision + 1))
+
+
 def begin_run(connection: sa.Connection, run: Run) -> None:
     make_known(connection, [run.backup_id])
+    touch(connection, [run.backup_id])
     connection.execute(runs.insert().values(id=run.id, backup_id=run.backup_id, **_columns(run)))
     _insert_outcome(connection, run)
 
@@ -40,6 +47,7 @@ def finish_run(connection: sa.Connection, run: Run) -> None:
     if connection.execute(runs.update().where(runs.c.id == run.id).values(**_columns(run))).rowcount == 0:
         begin_run(connection, run)
         return
+    touch(connection, [run.backup_id])
     for table in (archives, copies):
         connection.execute(table.delete().where(table.c.run_id == run.id))
     _insert_outcome(connection, run)
@@ -61,6 +69,7 @@ def record_found(connection: sa.Connection, found: Sequence[Run]) -> int:
     insert_missing(connection, archives, [row for run in without_archive for row in _archive_rows(run)])
     without_copies = [run for run in merged.values() if run.id not in with_copies]
     insert_missing(connection, copies, [row for run in without_copies for row in _copy_rows(run)])
+    touch(connection, {run.backup_id for run in [*new, *without_archive, *without_copies]})
     return len(new)
 
 
@@ -68,11 +77,13 @@ def mark_dead_runs(connection: sa.Connection, backup_id: str, now: datetime) -> 
     running = (runs.c.backup_id == backup_id) & (runs.c.status == RunStatus.RUNNING.value)
     dead = [
         replace(run, status=RunStatus.INTERRUPTED, ended=now, message=_DEAD)
-        for run in _load(connection, running, runs.c.started, runs.c.id)
+        for run in load_runs(connection, running, runs.c.started, runs.c.id)
     ]
     connection.execute(
         runs.update().where(running).values(status=RunStatus.INTERRUPTED.value, ended=now, message=_DEAD)
     )
+    if dead:
+        touch(connection, [backup_id])
     return dead
 
 
@@ -83,20 +94,23 @@ def last_runs(connection: sa.Connection, backup_ids: Sequence[str]) -> dict[str,
     question = sa.select(backups.c.id, newest.scalar_subquery(), newest_good.scalar_subquery())
     ids = {row[0]: (row[1], row[2]) for row in connection.execute(question.where(backups.c.id.in_(backup_ids)))}
     wanted = {run_id for pair in ids.values() for run_id in pair if run_id is not None}
-    found = {run.id: run for run in _load(connection, runs.c.id.in_(wanted))}
+    found = {run.id: run for run in load_runs(connection, runs.c.id.in_(wanted))}
     return {
         backup_id: LastRuns(*(found.get(run_id) for run_id in ids.get(backup_id, (None, None))))
         for backup_id in backup_ids
     }
 
 
-def newest_runs(connection: sa.Connection, backup_id: str, limit: int) -> list[Run]:
-    return _load(connection, runs.c.backup_id == backup_id, runs.c.started.desc(), runs.c.id.desc(), limit=limit)
+def newest_runs(connection: sa.Connection, backup_id: str, limit: int, before: datetime | None) -> list[Run]:
+    of_backup = runs.c.backup_id == backup_id
+    if before is not None:
+        of_backup &= runs.c.started < before
+    return load_runs(connection, of_backup, runs.c.started.desc(), runs.c.id.desc(), limit=limit)
 
 
 def slot_runs(connection: sa.Connection, backup_id: str, slot: datetime) -> list[Run]:
     of_slot = (runs.c.backup_id == backup_id) & (runs.c.slot == slot)
-    return _load(connection, of_slot, runs.c.started, runs.c.id)
+    return load_runs(connection, of_slot, runs.c.started, runs.c.id)
 
 
 def known_backup_ids(connection: sa.Connection) -> list[str]:
@@ -176,7 +190,7 @@ def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Ma
         connection.execute(insert(table).on_conflict_do_nothing(), rows)
 
 
-def shallow(value: Archive | Check | Copy) -> dict[str, Any]:
+def shallow(value: Archive | Check | Copy | Usage) -> dict[str, Any]:
     """Its fields by their names. ``asdict`` copies each of them, and of ten thousand runs that takes a second."""
     return {each.name: getattr(value, each.name) for each in fields(value)}
 
@@ -186,7 +200,7 @@ def storable(text: str) -> str:
     return redact(text).replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _load(
+def load_runs(
     connection: sa.Connection,
     condition: sa.ColumnElement[bool],
     *order: sa.ColumnElement[Any],

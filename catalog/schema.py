@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 # The newest of the migrations. A database that says the same is used as it is, without importing Alembic.
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -44,7 +44,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 metadata = MetaData()
 
 # Every backup that ever ran or was checked, so that asking for them does not read a million runs.
-backups = Table("backups", metadata, Column("id", Text, primary_key=True))
+# ``revision`` grows by one with each transaction that records something of the backup.
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+)
 
 runs = Table(
     "runs",
@@ -61,6 +67,8 @@ runs = Table(
     Index("runs_by_start", "backup_id", "started", "id"),
     Index("runs_by_status", "backup_id", "status", "started", "id"),
     Index("runs_by_slot", "backup_id", "slot"),
+    # Those of all backups: of one day, or the newest.
+    Index("runs_by_time", "started", "id"),
 )
 
 archives = Table(
@@ -103,6 +111,17 @@ checks = Table(
     Index("checks_by_start", "backup_id", "kind", "started", "id"),
     Index("checks_by_outcome", "backup_id", "kind", "outcome", "started", "id"),
     Index("checks_by_copy", "backup_id", "target", "copy", "started", "id"),
+)
+
+# What lies on a target of a backup, as it was last measured there.
+usage = Table(
+    "usage",
+    metadata,
+    Column("backup_id", Text, ForeignKey("backups.id"), primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("copies", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("measured", UtcDateTime, nullable=False),
 )
 
 # ``since`` is when these intervals were first seen: a slot before it was never missed.

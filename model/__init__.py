@@ -6,6 +6,7 @@ name says otherwise; sizes are bytes; paths of members are ``bytes``, because a 
 
 from __future__ import annotations
 
+from model.activity import Activity, ActivityKind, UploadProgress
 from model.configuration import (
     Assertion,
     Backup,
@@ -32,7 +33,7 @@ from model.configuration import (
     Target,
     VerifyPlan,
 )
-from model.history import Archive, Check, CheckKind, CheckOutcome, Copy, Run, RunStatus, StoredObject
+from model.history import Archive, Check, CheckKind, CheckOutcome, Copy, Run, RunPoint, RunStatus, StoredObject, Usage
 from model.members import (
     HeldContent,
     Member,
@@ -49,6 +50,8 @@ from model.secret import Secret
 
 __all__ = [
     "INTO_NEW_FOLDER",
+    "Activity",
+    "ActivityKind",
     "Archive",
     "Assertion",
     "Backup",
@@ -82,6 +85,7 @@ __all__ = [
     "Placement",
     "Problem",
     "Run",
+    "RunPoint",
     "RunStatus",
     "Secret",
     "SeekableContent",
@@ -94,5 +98,7 @@ __all__ = [
     "StoredObject",
     "StreamContent",
     "Target",
+    "UploadProgress",
+    "Usage",
     "VerifyPlan",
 ]

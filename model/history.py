@@ -69,6 +69,30 @@ class Run:
     copies: tuple[Copy, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RunPoint:
+    """What a chart or a calendar needs of a run. Sizes are bytes, None where no archive was made."""
+
+    id: str
+    started: datetime
+    ended: datetime | None
+    status: RunStatus
+    archive_size: int | None = None
+    content_size: int | None = None
+    file_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What lies on one target (``str`` of a Target) of a backup: ``size`` is bytes, of archives and all beside them."""
+
+    backup_id: str
+    target: str
+    copies: int
+    size: int
+    measured: datetime
+
+
 class CheckKind(enum.StrEnum):
     """How a copy was tried: read back (``VERIFY``), or restored for real (``DRILL``)."""
 

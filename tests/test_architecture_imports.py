@@ -29,14 +29,26 @@ MAY_IMPORT = {
     "archives": COMMON,
     "storages": {*COMMON, "ssh"},
     "catalog": COMMON,
-    "operations": {*COMMON, "sources", "hosts", "archives", "storages", "catalog", "schedules", "interruption"},
+    "notifications": COMMON,
+    "accounts": COMMON,
+    "operations": {
+        *COMMON,
+        *("sources", "hosts", "archives", "storages", "catalog", "schedules", "interruption", "notifications"),
+    },
     "command_line": {*COMMON, "config", "operations"},
     "interruption": {"errors", "utils"},
     "progress": {*COMMON, "command_line"},
     "main": {*COMMAND, "commands"},
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
     "restore": {"command_line", "commands"},
-    "commands": {*COMMAND, "archives", "catalog"},  # archives: annotations of what `show` prints; catalog: `rebuild`
+    "web": {*COMMON, "accounts", "archives", "catalog", "config", "operations", "schedules", "storages"},
+    "dashboard": {*COMMAND, "accounts", "catalog", "web"},
+    "commands": {
+        *COMMAND,
+        "accounts",
+        "archives",
+        "catalog",
+    },  # archives: annotations of what `show` prints; catalog: `rebuild`
 }
 
 # For each library, the only folders or files that may import it.
@@ -60,8 +72,20 @@ PLACES = {
     "cryptography": ("archives/age_", "archives/signature.py"),
     "docker": ("hosts/docker_api.py",),
     "rich": ("progress.py",),
+    "apprise": ("notifications/",),
+    "prometheus_client": ("operations/metrics.py",),
+    "argon2": ("accounts/",),
+    "fastapi": ("web/",),
+    "starlette": ("web/",),
+    "pydantic": ("web/",),
+    "jinja2": ("web/",),
+    "markupsafe": ("web/",),
+    "uvicorn": ("web/",),
 }
-IMPORTED_ONLY_WHEN_USED = {"boto3", "botocore", "msal", "requests", "paramiko", "docker", "psycopg2", "rich", "numpy"}
+IMPORTED_ONLY_WHEN_USED = {
+    *("boto3", "botocore", "msal", "requests", "paramiko", "docker", "psycopg2", "rich", "numpy"),
+    *("apprise", "prometheus_client", "argon2"),
+}
 
 
 def test_every_unit_has_its_rule() -> None:

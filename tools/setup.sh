@@ -19,7 +19,7 @@ programs_to_test="$programs_to_run zip:zip unzip:unzip 7z:p7zip-full bsdtar:liba
     sshd:openssh-server ssh:openssh-client fish:fish csh:csh zsh:zsh mksh:mksh
     dockerd:docker.io docker:docker.io busybox:busybox-static
     mariadb-install-db:mariadb-server sqlite3:sqlite3 openssl:openssl redis-server:redis-server
-    age:age"
+    age:age chromium:chromium"
 
 fail() {
     echo "set-up: $*" >&2

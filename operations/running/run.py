@@ -23,6 +23,7 @@ from operations.running.only import why_left_out
 from operations.running.resume import resume_uploads
 from operations.running.run_log import run_log
 from operations.running.spooled_copy import waiting_copies
+from operations.usage import record_usage
 from storages.workplace import Workplace
 from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now
 
@@ -142,7 +143,11 @@ def _recorded(
         raise InterruptedRun(f"{error} {run.message.removeprefix(_INTERRUPTED)}", error.exit_code) from error
     if error is not None and not isinstance(error, HoldfastError | TimedOutRun):
         raise error
-    return _pruned(run, configuration, attempt, catalog, log) if error is None else run
+    if error is not None:
+        return run
+    run = _pruned(run, configuration, attempt, catalog, log)
+    record_usage(attempt.backup, catalog, attempt.workplace, log)
+    return run
 
 
 def _pruned(run: Run, configuration: Configuration, attempt: Attempt, catalog: Catalog, log: logging.Logger) -> Run:

@@ -1,0 +1,47 @@
+"""The SQL of histories, for whoever draws or pages through them: each function is the work of one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from catalog.queries import load_runs
+from catalog.schema import archives, backups, runs
+from model import Run, RunPoint, RunStatus
+
+
+def revisions(connection: sa.Connection) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(sa.select(backups.c.id, backups.c.revision))}
+
+
+def run_by_id(connection: sa.Connection, run_id: str) -> Run | None:
+    found = load_runs(connection, runs.c.id == run_id)
+    return found[0] if found else None
+
+
+def runs_of_all(connection: sa.Connection, since: datetime | None, before: datetime | None, limit: int) -> list[Run]:
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
+    if since is not None:
+        conditions.append(runs.c.started >= since)
+    if before is not None:
+        conditions.append(runs.c.started < before)
+    return load_runs(connection, sa.and_(*conditions), runs.c.started.desc(), runs.c.id.desc(), limit=limit)
+
+
+def history(connection: sa.Connection, backup_id: str, since: datetime) -> list[RunPoint]:
+    question = (
+        sa.select(
+            runs.c.id,
+            runs.c.started,
+            runs.c.ended,
+            runs.c.status,
+            archives.c.size,
+            archives.c.content_size,
+            archives.c.file_count,
+        )
+        .select_from(runs.outerjoin(archives, archives.c.run_id == runs.c.id))
+        .where(runs.c.backup_id == backup_id, runs.c.started >= since)
+        .order_by(runs.c.started, runs.c.id)
+    )
+    return [RunPoint(row[0], row[1], row[2], RunStatus(row[3]), *row[4:]) for row in connection.execute(question)]
