@@ -69,7 +69,8 @@ def record_found(connection: sa.Connection, found: Sequence[Run]) -> int:
     insert_missing(connection, archives, [row for run in without_archive for row in _archive_rows(run)])
     without_copies = [run for run in merged.values() if run.id not in with_copies]
     insert_missing(connection, copies, [row for run in without_copies for row in _copy_rows(run)])
-    touch(connection, {run.backup_id for run in [*new, *without_archive, *without_copies]})
+    completed = [run for run in without_archive if run.archive] + [run for run in without_copies if run.copies]
+    touch(connection, {run.backup_id for run in [*new, *completed]})
     return len(new)
 
 
