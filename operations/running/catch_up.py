@@ -19,6 +19,7 @@ from pathlib import Path
 
 from errors import HoldfastError
 from model import Backup, Configuration, RunStatus
+from operations.log_files import rotate_if_full
 from operations.running.missed import missed_runs, sole_catch_up
 from schedules.times import GRACE, next_runs
 from utils import format_timestamp, make_private_directory, parse_timestamp
@@ -67,12 +68,14 @@ def find_missed(configuration: Configuration, now: datetime, *, is_new: bool = F
 
 
 def start_in_background(command: list[str], log: Path) -> None:
-    """Start a program that outlives this process and its terminal; what it prints is appended to ``log``.
+    """Start a program that outlives this process and its terminal; what it prints is appended to ``log``,
+    which is begun anew where it is full.
 
     Raises HoldfastError.
     """
     try:
         make_private_directory(log.parent)
+        rotate_if_full(log)
         with log.open("ab") as output:
             subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True
