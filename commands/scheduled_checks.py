@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     state = lookup.configuration.state_directory
     with (
         lock_check(state, kind, backup.id),
-        run_log(state, backup.id, utc_now(), kind) as log,
+        run_log(state, backup.id, utc_now(), kind, log_format=lookup.configuration.log_format) as log,
         CheckHistory(lookup.configuration) as history,
     ):
         if arguments.drill:

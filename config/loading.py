@@ -11,7 +11,7 @@ from pathlib import Path
 from config.building import Builder
 from config.building_encryption import trusted_keys
 from config.environment import Environment
-from config.home import local_path
+from config.home import local_file, local_path
 from config.problems import START, Problems
 from config.reading import Reader
 from config.schema import CONFIGURATION
@@ -20,7 +20,7 @@ from config.small_files import DOES_NOT_EXIST, SmallFileError, others_can_read, 
 from config.storage_definitions import Storages
 from config.yaml_document import MappingNode, Node, ScalarNode, SequenceNode, decode, read_document
 from errors import ConfigurationError
-from model import Configuration, Keep, Problem, Secret, Severity
+from model import Configuration, Keep, LogFormat, Problem, Secret, Severity
 
 _ABOUT_NO_BACKUP = CONFIGURATION.by_spelling.keys() - {"PROJECTS", "DEFAULTS"}
 
@@ -116,6 +116,7 @@ def _load(
     builder = Builder(environment, storages, keep, problems, has_identity=identity_file is not None)
     backups = builder.backups(record) if with_backups else ()
     signers = trusted_keys(record, problems)
+    metrics_file = local_file(record, "METRICS_FILE", environment, problems)
     configuration_storages = storages.all(also_unused=all_storages)
     state_directory = _path_setting(STATE_DIR, environment, problems) or absolute.parent / "state"
     catalog_url = environment.setting(CATALOG_URL.name, CATALOG_URL.scalar, problems)
@@ -132,6 +133,8 @@ def _load(
         catalog_url=catalog_url if isinstance(catalog_url, Secret) else None,
         trusted_keys=signers,
         identity_file=identity_file,
+        metrics_file=Path(metrics_file) if metrics_file else None,
+        log_format=LogFormat(record.text("LOG_FORMAT") or LogFormat.TEXT),
         warnings=problems.warnings,
     )
 

@@ -2,7 +2,8 @@
 
 Validation, ``config.schema.json``, ``docs/config.md`` and the storages from the environment all come from here. A new
 database is one more section in ``config.schema_databases``; hosts stand in ``config.schema_hosts``, storages in
-``config.schema_storages``, encryption in ``config.schema_encryption``, and proofs in ``config.schema_verify``.
+``config.schema_storages``, encryption in ``config.schema_encryption``, proofs in ``config.schema_verify``, and what
+other programs watch in ``config.schema_observing``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from config import scalars
 from config.schema_databases import DATABASE
 from config.schema_encryption import ENCRYPTION, TRUSTED_KEYS
 from config.schema_hosts import DOCKER, SSH, STOP_CONTAINERS
+from config.schema_observing import OBSERVING
 from config.schema_storages import BANDWIDTH, STORAGE
 from config.schema_verify import VERIFY_KEY
 from config.shapes import Key, ListOf, MapOf, MapsOf, Section, TextMap, Variants
@@ -366,6 +368,7 @@ CONFIGURATION = Section(
         ),
         Key("DEFAULTS", MapOf(DEFAULTS), "What holds for every backup.", "{}", default="nothing"),
         TRUSTED_KEYS,
+        *OBSERVING,
     ),
 )
 

@@ -297,12 +297,20 @@ class Backup:
         return self.ssh is not None or self.docker is not None
 
 
+class LogFormat(enum.StrEnum):
+    """How the logs of runs and checks are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """A whole, valid config.yaml. ``path`` and ``state_directory`` are absolute. ``backups`` has disabled ones too.
 
     ``trusted_keys`` sign manifests that are believed besides those of this machine; ``identity_file`` holds the private
-    key that opens encrypted copies, where it is kept on this machine.
+    key that opens encrypted copies, where it is kept on this machine. ``metrics_file`` is where Prometheus finds how
+    everything stands.
     """
 
     path: Path
@@ -312,6 +320,8 @@ class Configuration:
     catalog_url: Secret | None = None
     trusted_keys: tuple[str, ...] = ()
     identity_file: Path | None = None
+    metrics_file: Path | None = None
+    log_format: LogFormat = LogFormat.TEXT
     warnings: tuple[Problem, ...] = ()
 
     @property

@@ -82,13 +82,13 @@ def _run_once(
     if has_had_its_run():
         return None
     workplace = Workplace(state)
-    with run_log(state, backup.id, started) as log:
+    run = Run(uuid.uuid4().hex, backup.id, started, slot)
+    with run_log(state, backup.id, started, log_format=configuration.log_format, run_id=run.id) as log:
         for dead in dead_runs:
             log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)
         resume_uploads(backup, recent, catalog, workplace, log, observer.upload)
         if has_had_its_run():
             return None
-        run = Run(uuid.uuid4().hex, backup.id, started, slot)
         attempt = Attempt(
             backup,
             run.id,
