@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from config.building_encryption import encryption
 from config.building_hosts import Hosts
+from config.building_notify import Tellings
 from config.building_sources import Sources, program
 from config.building_verify import Verifications, intervals
 from config.environment import Environment
@@ -66,6 +67,7 @@ class Builder:
         self._folders = TargetFolders(problems)
         self._hosts = Hosts(environment, problems)
         self._sources = Sources(environment, problems)
+        self._tellings = Tellings(problems)
         self._verifications = Verifications(environment, problems, has_identity=has_identity)
 
     def backups(self, configuration: Record) -> tuple[Backup, ...]:
@@ -119,6 +121,8 @@ class Builder:
             stopped_containers=self._hosts.stopped_containers(record),
             timeout=record.number("TIMEOUT"),
             retries=record.number("RETRIES") or 0,
+            channels=self._tellings.channels(record, project),
+            ping=self._tellings.ping(record, project, backup_id),
             enabled=project.flag("ENABLED", True) and record.flag("ENABLED", True),
             line=record.position.line,
         )

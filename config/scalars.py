@@ -217,6 +217,30 @@ def _database_url(text: str) -> str:
     return text
 
 
+_NOTIFY_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def _notify_url(text: str) -> str:
+    """Which services there are is known to Apprise alone, which takes too long to load for every run."""
+    if not _NOTIFY_URL.fullmatch(text):
+        raise ValueError(
+            "must be a URL of Apprise without blanks, such as mailtos://… or ntfys://…; docs/notifications.md has "
+            "examples"
+        )
+    return text
+
+
+_SUMMARIES = {"daily": "0 7 * * *", "weekly": "0 7 * * 1"}
+
+
+def _summary(text: str) -> str:
+    """A cron expression."""
+    try:
+        return _SUMMARIES.get(text.strip().lower()) or check_interval(text)
+    except ValueError as error:
+        raise ValueError(f"can be daily, weekly, or a cron expression, and {error}") from None
+
+
 _BANDWIDTH = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([kMG]?)(i?)B(?:/s)?")
 
 
@@ -347,6 +371,9 @@ ARGUMENT = _text_scalar("a text", _argument)
 VARIABLE_NAME = Scalar("a name", _variable_name, {"type": "string", "pattern": f"^{_VARIABLE_NAME.pattern}$"})
 DURATION = Scalar("a time such as 30m or 2h", _duration, _JSON_TEXT, is_text=False)
 CALENDAR_SPAN = Scalar("a time such as 36h, 30d, 8w, 6m (months) or 1y", _calendar_span, _JSON_TEXT, is_text=False)
+NOTIFY_URL = Scalar("a URL of Apprise", _notify_url, _JSON_TEXT, secret=True)
+PING_URL = Scalar("a URL", _endpoint, _JSON_TEXT, secret=True)
+SUMMARY = _text_scalar("`daily`, `weekly`, or a cron expression", _summary)
 DATABASE_URL = Scalar("a database URL", _database_url, _JSON_TEXT, secret=True)
 INTERVAL = _text_scalar("a cron expression, or " + ", ".join(NICKNAMES), check_interval)
 YES_NO = Scalar(

@@ -2,8 +2,8 @@
 
 Validation, ``config.schema.json``, ``docs/config.md`` and the storages from the environment all come from here. A new
 database is one more section in ``config.schema_databases``; hosts stand in ``config.schema_hosts``, storages in
-``config.schema_storages``, encryption in ``config.schema_encryption``, proofs in ``config.schema_verify``, and what
-other programs watch in ``config.schema_observing``.
+``config.schema_storages``, encryption in ``config.schema_encryption``, proofs in ``config.schema_verify``, who is told
+in ``config.schema_notify``, and what other programs watch in ``config.schema_observing``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from config import scalars
 from config.schema_databases import DATABASE
 from config.schema_encryption import ENCRYPTION, TRUSTED_KEYS
 from config.schema_hosts import DOCKER, SSH, STOP_CONTAINERS
+from config.schema_notify import NOTIFY_KEY, PING_KEY
 from config.schema_observing import OBSERVING
 from config.schema_storages import BANDWIDTH, STORAGE
 from config.schema_verify import VERIFY_KEY
@@ -230,7 +231,7 @@ _STOP_CONTAINERS = Key(
     default="none",
 )
 _SHARED = (_INTERVALS, _UPLOAD_TO, _SSH)
-_HOW = (_KEEP, *ENCRYPTION, VERIFY_KEY, _COMPRESSION, _BANDWIDTH)
+_HOW = (_KEEP, *ENCRYPTION, VERIFY_KEY, NOTIFY_KEY, PING_KEY, _COMPRESSION, _BANDWIDTH)
 _SHARED_LAST = (_STOP_CONTAINERS, *_AROUND, *_HOW, _ENABLED)
 _DOCKER = Key(
     "DOCKER",
@@ -349,6 +350,8 @@ PROJECT = Section(
         Key("NAME", scalars.TEXT, "Its name. It is a folder on every target.", "shop", required=True),
         Key("BACKUPS", MapsOf(BACKUPS), "Its backups.", "[]", default="none yet"),
         Key("ENABLED", scalars.YES_NO, "`no` takes all of its backups out of the schedule.", "no", default="yes"),
+        replace(NOTIFY_KEY, default="what `DEFAULTS` says"),
+        replace(PING_KEY, default="what `DEFAULTS` says"),
     ),
 )
 

@@ -48,6 +48,7 @@ from model.members import (
 )
 from model.restoring import INTO_NEW_FOLDER, Found, Overwrite, Owners, Placement
 from model.secret import Secret
+from model.telling import Channel, Event, Ping
 
 __all__ = [
     "INTO_NEW_FOLDER",
@@ -57,6 +58,7 @@ __all__ = [
     "Assertion",
     "Backup",
     "CalendarSpan",
+    "Channel",
     "Check",
     "CheckKind",
     "CheckOutcome",
@@ -69,6 +71,7 @@ __all__ = [
     "DockerContainer",
     "DrillPlan",
     "Encryption",
+    "Event",
     "FileSource",
     "Found",
     "HeldContent",
@@ -84,6 +87,7 @@ __all__ = [
     "Overwrite",
     "Owners",
     "Period",
+    "Ping",
     "Placement",
     "Problem",
     "Run",

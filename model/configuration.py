@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.secret import Secret
+from model.telling import Channel, Ping
 
 
 class Severity(enum.StrEnum):
@@ -264,7 +265,8 @@ class Backup:
 
     ``id`` is made of the names with everything but letters, digits, ``.``, ``_`` and ``-`` replaced by ``-``; it
     stands in the crontab, in object keys and in the catalog. ``line`` is where its definition begins. ``timeout`` is
-    how long one try may take, in seconds; ``retries`` is how many more tries a failed run gets.
+    how long one try may take, in seconds; ``retries`` is how many more tries a failed run gets. ``channels`` and
+    ``ping`` are told how it goes.
     """
 
     id: str
@@ -284,6 +286,8 @@ class Backup:
     stopped_containers: StoppedContainers | None = None
     timeout: int | None = None
     retries: int = 0
+    channels: tuple[Channel, ...] = ()
+    ping: Ping | None = None
     enabled: bool = True
     line: int = 0
 

@@ -11,7 +11,7 @@ from tests.support.configurations import db_backup, errors_of, file_backup
 FILE_BACKUP_KEYS = (
     "It knows NAME, FILE_PATH, INTERVALS, UPLOAD_TO, SSH, DOCKER, EXCLUDE, EXCLUDE_CACHES, "
     "EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, STOP_CONTAINERS, BEFORE, AFTER, ON_FAILURE, TIMEOUT, RETRIES, KEEP, "
-    "ENCRYPT_TO, ENCRYPT_PASSPHRASE, VERIFY, COMPRESSION, BANDWIDTH, ENABLED."
+    "ENCRYPT_TO, ENCRYPT_PASSPHRASE, VERIFY, NOTIFY, PING, COMPRESSION, BANDWIDTH, ENABLED."
 )
 MIXED = (
     "mixes whole maps and single keys: it is not clear whether this belongs to the entry "
@@ -192,7 +192,7 @@ BAD: list[tuple[str, str | bytes, list[str]]] = [
         [
             "1:12: DEFAULTS does not know NAME. It knows INTERVALS, UPLOAD_TO, SSH, EXCLUDE, "
             "EXCLUDE_CACHES, EXCLUDE_IF_PRESENT, ONE_FILE_SYSTEM, BEFORE, AFTER, ON_FAILURE, TIMEOUT, RETRIES, KEEP, "
-            "ENCRYPT_TO, ENCRYPT_PASSPHRASE, VERIFY, COMPRESSION, BANDWIDTH."
+            "ENCRYPT_TO, ENCRYPT_PASSPHRASE, VERIFY, NOTIFY, PING, COMPRESSION, BANDWIDTH."
         ],
     ),
     (

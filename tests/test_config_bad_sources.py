@@ -248,7 +248,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     (
         "a program of a project",
         "PROJECTS: {NAME: shop, BEFORE: [a]}\n",
-        ["1:24: PROJECTS does not know BEFORE. It knows NAME, BACKUPS, ENABLED."],
+        ["1:24: PROJECTS does not know BEFORE. It knows NAME, BACKUPS, ENABLED, NOTIFY, PING."],
     ),
     *[
         (f"a time limit of {written}", file_backup(TIMEOUT=written), [f"8:22: {NO_DURATION}"])

@@ -37,10 +37,11 @@ VARIABLES = dict.fromkeys(
         "BACKUP_PASSPHRASE",
         "SSH_KEY_PASSPHRASE",
         "SHOP_API_TOKEN",
+        "PING_KEY",
         "SHOP",
     ],
     "value",
-)
+) | {"NOTIFY_URL": "ntfys://a-topic"}
 
 # Keys that need another, which is not always needed.
 PARTNERS = {
@@ -139,7 +140,17 @@ def with_key(section: Section, key: str, value: str) -> str:
         return db_backup(DB_INFO=f"{{NAME: {name}}}", VERIFY=inner)
     if section.title == "UPLOAD_TO" and key == "ONLY":
         return file_backup(UPLOAD_TO=f"[{written}, {{STORAGE_NAME: LOCAL, PATH: other}}]")
-    if section.title in ("SSH", "UPLOAD_TO", "VERIFY", "DOCKER", "STOP_CONTAINERS", "KEEP", "COMPRESSION"):
+    if section.title in (
+        "SSH",
+        "UPLOAD_TO",
+        "VERIFY",
+        "DOCKER",
+        "STOP_CONTAINERS",
+        "KEEP",
+        "COMPRESSION",
+        "NOTIFY",
+        "PING",
+    ):
         return file_backup(**{section.title: written})
     raise AssertionError(f"no configuration is known for {section.title}")
 
@@ -157,7 +168,7 @@ LEAF_KEYS = [
 def test_every_key_loads_with_its_example_and_does_something(
     section: Section, key: Key, spelling: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "secret").write_text("from a file")
+    (tmp_path / "secret").write_text("https://from.a/file")
     (tmp_path / "secret").chmod(0o600)
     value = "'${CONFIG_DIR}/secret'" if spelling == key.file_key else key.example
     partner = PARTNERS.get(key.name)
