@@ -26,7 +26,9 @@
     │   ├── StorageFullError           1   no space or quota left
     │   ├── StorageUnavailableError    1   no answer, or "not now": the same request may succeed later
     │   └── IntegrityError             1   the stored bytes are not the bytes that were sent
-    └── CatalogError                   1   the database of runs cannot be used
+    ├── CatalogError                   1   the database of runs cannot be used
+    ├── AccountsError                  1   the users and tokens of the dashboard cannot be read or written
+    └── DashboardError                 1   the dashboard cannot start: its port is taken, its certificate is none
     InterruptedRun               130/143   SIGINT, SIGTERM or SIGHUP ended the run
     └── TimedOutRun                    1   its TIMEOUT ended the run
 
@@ -179,6 +181,14 @@ class IntegrityError(StorageError):
 
 class CatalogError(HoldfastError):
     """The database of runs cannot be opened, migrated or written."""
+
+
+class AccountsError(HoldfastError):
+    """The users, sessions and tokens of the dashboard cannot be read or written."""
+
+
+class DashboardError(HoldfastError):
+    """The dashboard cannot start."""
 
 
 class InterruptedRun(BaseException):

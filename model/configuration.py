@@ -309,6 +309,23 @@ class LogFormat(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DashboardSettings:
+    """Where the dashboard listens, and whom it believes.
+
+    ``allowed_hosts`` are the names by which it may be called besides those of this machine's loopback;
+    ``trusted_proxies`` the addresses and networks (``192.0.2.0/24``) whose ``X-Forwarded-…`` headers are believed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8642
+    allowed_hosts: tuple[str, ...] = ()
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    restore_folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A whole, valid config.yaml. ``path`` and ``state_directory`` are absolute. ``backups`` has disabled ones too.
 
@@ -326,7 +343,13 @@ class Configuration:
     identity_file: Path | None = None
     metrics_file: Path | None = None
     log_format: LogFormat = LogFormat.TEXT
+    dashboard: DashboardSettings = DashboardSettings()
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def restore_folder(self) -> Path:
+        """Below it lies whatever is restored from the dashboard."""
+        return self.dashboard.restore_folder or self.state_directory / "restored"
 
     @property
     def own_folders(self) -> tuple[Path, ...]:

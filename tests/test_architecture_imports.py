@@ -136,7 +136,7 @@ def test_no_top_level_name_shadows_the_standard_library_or_a_dependency() -> Non
     assert names & (sys.stdlib_module_names | PLACES.keys()) == set()
 
 
-@pytest.mark.parametrize("command", ["main.py", "backup.py", "restore.py"])
+@pytest.mark.parametrize("command", ["main.py", "backup.py", "restore.py", "dashboard.py"])
 def test_help_loads_no_library(command: str) -> None:
     answer = subprocess.run(
         [sys.executable, "-X", "importtime", ROOT / command, "--help"],
