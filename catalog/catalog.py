@@ -13,7 +13,7 @@ from catalog.check_queries import LastChecks
 from catalog.database import Database
 from catalog.queries import LastRuns
 from catalog.sqlite import SqliteDatabase
-from model import Check, Run, RunPoint, Secret, Usage
+from model import Check, Run, RunPoint, RunStatus, Secret, Usage
 
 # Of the runs that are found on targets, so many are recorded in one transaction: others wait no longer than that.
 _FOUND_AT_ONCE = 500
@@ -65,9 +65,18 @@ class Catalog:
         """The newest runs of a backup, newest first; with ``before``, of those that began earlier than that."""
         return self._database.read(partial(queries.newest_runs, backup_id=backup_id, limit=limit, before=before))
 
-    def runs_of_all(self, limit: int, *, since: datetime | None = None, before: datetime | None = None) -> list[Run]:
-        """The newest runs of all backups that began at ``since`` or later, and before ``before``, newest first."""
-        return self._database.read(partial(history_queries.runs_of_all, since=since, before=before, limit=limit))
+    def runs_of_all(
+        self,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        backup_ids: Collection[str] | None = None,
+    ) -> list[Run]:
+        """The newest runs of all backups, or of these, that began at ``since`` or later, and before ``before``, newest
+        first."""
+        work = partial(history_queries.runs_of_all, since=since, before=before, limit=limit, backup_ids=backup_ids)
+        return self._database.read(work)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id; None where none has it."""
@@ -76,6 +85,14 @@ class Catalog:
     def history(self, backup_id: str, since: datetime) -> list[RunPoint]:
         """What charts and calendars need of each run of a backup that began at ``since`` or later, oldest first."""
         return self._database.read(partial(history_queries.history, backup_id=backup_id, since=since))
+
+    def outcomes(self, backup_id: str, since: datetime) -> list[tuple[datetime, RunStatus]]:
+        """When each run of a backup began, of those at ``since`` or later, and how it stands; in no order."""
+        return self._database.read(partial(history_queries.outcomes, backup_id=backup_id, since=since))
+
+    def archive_sizes(self, backup_id: str, limit: int) -> list[int]:
+        """The sizes of the newest archives of a backup, in bytes, oldest first."""
+        return self._database.read(partial(history_queries.archive_sizes, backup_id=backup_id, limit=limit))
 
     def revisions(self) -> dict[str, int]:
         """A number for each backup that ever ran or was checked. It is another one once something was recorded of it:

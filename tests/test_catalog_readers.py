@@ -101,3 +101,24 @@ def test_the_last_measure_of_each_target_counts(catalog: Catalog) -> None:
         "shop/files": (Usage("shop/files", "LOCAL", 2, 20, NOW), Usage("shop/files", "S3:b", 3, 30, NOW + DAY)),
         "blog/db": (),
     }
+
+
+def test_outcomes_and_archive_sizes_of_one_backup(catalog: Catalog) -> None:
+    for number in range(5):
+        catalog.finish_run(good(Run(f"run {number}", "shop/files", NOW + number * DAY), 100 + number))
+    catalog.finish_run(replace(Run("failed", "shop/files", NOW + 5 * DAY), status=RunStatus.FAILED))
+    catalog.finish_run(good(Run("other", "blog/db", NOW + 2 * DAY), 7))
+    assert sorted(catalog.outcomes("shop/files", NOW + 3 * DAY)) == [
+        (NOW + 3 * DAY, RunStatus.GOOD),
+        (NOW + 4 * DAY, RunStatus.GOOD),
+        (NOW + 5 * DAY, RunStatus.FAILED),
+    ]
+    assert catalog.archive_sizes("shop/files", 3) == [102, 103, 104]
+    assert catalog.archive_sizes("shop/never", 3) == []
+
+
+def test_the_newest_runs_of_some_backups_only(catalog: Catalog) -> None:
+    for number, backup_id in enumerate(("shop/files", "blog/db", "till/db", "blog/db")):
+        catalog.finish_run(good(Run(f"run {number}", backup_id, NOW + number * DAY), 1))
+    found = catalog.runs_of_all(10, since=NOW, before=NOW + 3 * DAY, backup_ids=["shop/files", "blog/db"])
+    assert [run.id for run in found] == ["run 1", "run 0"]
