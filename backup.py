@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,8 @@ from interruption import end_cleanly_on_signals
 if TYPE_CHECKING:
     from catalog import Catalog
     from model import Backup, Check, Configuration, Run
-    from operations.overview import Standing
     from operations.running.dry_run import DryRun
+    from operations.status.overview import Standing
 
 EXAMPLES = (
     ("backup.py", "how every backup stands: last run, last good run, last proven, next run"),
@@ -36,9 +36,6 @@ EXAMPLES = (
     ("backup.py --all", "run everything that is enabled"),
     ("backup.py --all --dry-run", "say what would be read and where it would go"),
 )
-
-# A clock that is set back a little just as cron starts a line must not make it the line of the day before.
-_CLOCK_SLACK = timedelta(seconds=30)
 
 # Of one backup; a disk that dies damages all copies on it.
 _CONCERNS_SHOWN = 3
@@ -100,10 +97,10 @@ def _catch_up(arguments: argparse.Namespace, configuration: Configuration, catal
 
 
 def _run_chosen(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
-    from schedules.times import latest_slot
+    from schedules.times import CLOCK_SLACK, latest_slot
     from utils import utc_now
 
-    now = utc_now() + _CLOCK_SLACK
+    now = utc_now() + CLOCK_SLACK
     due = (
         (backup, latest_slot(backup.intervals, now) if arguments.scheduled else None)
         for backup in _chosen_backups(arguments, configuration)
@@ -206,7 +203,7 @@ _COLOURS = {
 
 
 def _show_overview(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
-    from operations.overview import overview
+    from operations.status.overview import overview
     from utils import utc_now
 
     standings = overview(configuration, catalog, utc_now())

@@ -34,6 +34,9 @@ ALIASES = {
 GRACE = timedelta(minutes=10)
 """A slot younger than this is not missed yet: cron, or a run that waits for its lock, may still be at it."""
 
+CLOCK_SLACK = timedelta(seconds=30)
+"""A clock that is set back a little just as cron starts a line must not make it the line of the slot before."""
+
 RUNS_PER_SLOT = 2
 """A slot whose run was interrupted is tried once more, and not for ever: the run may be what ends the machine."""
 

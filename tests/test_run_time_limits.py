@@ -15,7 +15,7 @@ from catalog import Catalog, open_catalog
 from errors import InterruptedRun, TimedOutRun
 from interruption import end_cleanly_on_signals, time_limit
 from model import Run, RunStatus
-from operations.running import run as run_module
+from operations.running import retries
 from operations.running.run import is_fulfilled, run_backup
 from progress import Progress
 from tests.support.holdfast import Holdfast
@@ -94,7 +94,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     sleep = time.sleep
 
     def note(seconds: float) -> None:
-        if seconds >= run_module.FIRST_WAIT_SECONDS:
+        if seconds >= retries.FIRST_WAIT_SECONDS:
             asked.append(seconds)
         else:
             sleep(seconds)

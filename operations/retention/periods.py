@@ -24,6 +24,24 @@ def period_name(moment: datetime, period: Period, zone: tzinfo) -> str:
     return moment.astimezone(zone).strftime(_NAMES[period])
 
 
+def end_of_period(moment: datetime, period: Period, zone: tzinfo) -> datetime:
+    """The first moment (UTC) that is in a later period; the end of time in the last periods that a calendar has."""
+    local = moment.astimezone(zone).replace(tzinfo=None, fold=0, minute=0, second=0, microsecond=0)
+    try:
+        if period is Period.HOUR:
+            end = local + timedelta(hours=1)
+        elif period in (Period.DAY, Period.WEEK):
+            days = 7 - local.weekday() if period is Period.WEEK else 1
+            end = local.replace(hour=0) + timedelta(days=days)
+        elif period is Period.MONTH:
+            end = local.replace(year=local.year + local.month // 12, month=local.month % 12 + 1, day=1, hour=0)
+        else:
+            end = local.replace(year=local.year + 1, month=1, day=1, hour=0)
+        return end.replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.max.replace(tzinfo=UTC)
+
+
 def before(moment: datetime, span: CalendarSpan, zone: tzinfo) -> datetime:
     """The moment (UTC) that lies so much earlier, by the calendar and the clock of the zone.
 

@@ -21,6 +21,7 @@ from operations.retention.prune_targets import prune_after
 from operations.running.hooks import RunHooks
 from operations.running.only import why_left_out
 from operations.running.resume import resume_uploads
+from operations.running.retries import wait_before
 from operations.running.run_log import run_log
 from operations.running.spooled_copy import waiting_copies
 from operations.usage import record_usage
@@ -30,10 +31,6 @@ from utils import format_count, format_duration, format_size, make_private_direc
 _NAMED_PATHS = 5
 _RECENT_RUNS = 50
 _INTERRUPTED = "It was interrupted. "
-
-# Before the second try, the third, and so on: what a reboot or a short outage needs, doubled each time.
-FIRST_WAIT_SECONDS = 60.0
-_LONGEST_WAIT_SECONDS = 900.0
 
 
 def run_backup(
@@ -56,7 +53,7 @@ def run_backup(
         for retry in range(backup.retries):
             if run is None or not _is_worth_another_try(run):
                 break
-            time.sleep(min(FIRST_WAIT_SECONDS * 2**retry, _LONGEST_WAIT_SECONDS))
+            time.sleep(wait_before(retry))
             run = _run_once(configuration, backup, catalog, slot, observer, is_retry=True)
         return run
 
