@@ -55,7 +55,7 @@ def test_what_is_empty_and_never_was_is_unusual_however_small_the_others_are() -
     assert anomaly([700, 0, 700, 690, 0]) is None
 
 
-ORDINARY = {
+ORDINARY: dict[str, list[float]] = {
     "steady growth": [100 * MB * 1.1**number for number in range(30)],
     "steady shrinking": [100 * MB / 1.1**number for number in range(30)],
     "small sizes": [900, 20_000, 5_000, 90_000, 800, 60_000, 99_000],
