@@ -55,7 +55,7 @@ def test_what_is_empty_and_never_was_is_unusual_however_small_the_others_are() -
     assert anomaly([700, 0, 700, 690, 0]) is None
 
 
-ORDINARY: dict[str, list[float]] = {
+ORDINARY: dict[str, Sequence[float]] = {
     "steady growth": [100 * MB * 1.1**number for number in range(30)],
     "steady shrinking": [100 * MB / 1.1**number for number in range(30)],
     "small sizes": [900, 20_000, 5_000, 90_000, 800, 60_000, 99_000],
@@ -69,7 +69,7 @@ ORDINARY: dict[str, list[float]] = {
 
 
 @pytest.mark.parametrize("contents", ORDINARY.values(), ids=ORDINARY)
-def test_what_is_no_anomaly(contents: list[float]) -> None:
+def test_what_is_no_anomaly(contents: Sequence[float]) -> None:
     settled = 29 if len(contents) > 60 else 5
     assert [sizes(runs(contents[: end + 1])).anomaly for end in range(settled, len(contents))][-1] is None
 
