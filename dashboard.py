@@ -86,10 +86,12 @@ def _settings(arguments: argparse.Namespace, configuration: Configuration) -> Da
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host.strip("[]"):
-        raise UsageError("--listen must be an address and a port, such as 127.0.0.1:8642 or [::1]:8642.")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    from config.scalars import listen_address
+
+    try:
+        return listen_address(text)
+    except ValueError as error:
+        raise UsageError(f"--listen {error}.") from None
 
 
 def _is_loopback(host: str) -> bool:

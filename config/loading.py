@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config.building import Builder
+from config.building_dashboard import dashboard_settings
 from config.building_encryption import trusted_keys
 from config.environment import Environment
 from config.home import local_file, local_path
@@ -134,6 +135,7 @@ def _load(
         trusted_keys=signers,
         identity_file=identity_file,
         metrics_file=Path(metrics_file) if metrics_file else None,
+        dashboard=dashboard_settings(record, environment, problems),
         log_format=LogFormat(record.text("LOG_FORMAT") or LogFormat.TEXT),
         warnings=problems.warnings,
     )

@@ -179,6 +179,38 @@ def _ip_version_4(text: str) -> str:
     return text
 
 
+def listen_address(text: str) -> tuple[str, int]:
+    """``127.0.0.1`` and 8642 of ``127.0.0.1:8642``; of ``[::1]:8642`` the address is without brackets.
+
+    Port 0 is any that is free. Raises ValueError.
+    """
+    host, _, port = text.rpartition(":")
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
+        raise ValueError("must be an address and a port, such as 127.0.0.1:8642 or [::1]:8642")
+    is_in_brackets = host.startswith("[") and host.endswith("]")
+    address = host[1:-1] if is_in_brackets else host
+    if address != "localhost" or is_in_brackets:
+        try:
+            is_version_6 = ipaddress.ip_address(address).version == 6
+        except ValueError:
+            raise ValueError("must begin with an IP address of this machine, or with localhost") from None
+        if is_version_6 != is_in_brackets:
+            raise ValueError("must have an address of IPv6, and no other, in brackets: [::1]:8642")
+    return address, int(port)
+
+
+def _listen(text: str) -> str:
+    listen_address(text)
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address, or a network such as 192.0.2.0/24 or 2001:db8::/32") from None
+
+
 def _database_host(text: str) -> str:
     """An address, or the absolute path of a socket or its folder."""
     if text.startswith("/"):
@@ -361,6 +393,8 @@ TARGET_PATH = _text_scalar("a path inside of the storage", _target_path)
 FILE_NAME = _text_scalar("a file name", _file_name)
 PATTERN = _text_scalar("a pattern", _pattern)
 ADDRESS = _text_scalar("a host name or an IP address", _address)
+LISTEN = _text_scalar("an address and a port", _listen)
+NETWORK = _text_scalar("an IP address or a network", _network)
 ENDPOINT = _text_scalar("a URL", _endpoint)
 BANDWIDTH = Scalar("a rate such as 20MB/s", _bandwidth, _JSON_TEXT, is_text=False)
 DATABASE_HOST = _text_scalar("a host name, an IP address, or a path", _database_host)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from config import scalars
+from config.schema_dashboard import DASHBOARD_KEY
 from config.schema_databases import DATABASE
 from config.schema_encryption import ENCRYPTION, TRUSTED_KEYS
 from config.schema_hosts import DOCKER, SSH, STOP_CONTAINERS
@@ -371,6 +372,7 @@ CONFIGURATION = Section(
         ),
         Key("DEFAULTS", MapOf(DEFAULTS), "What holds for every backup.", "{}", default="nothing"),
         TRUSTED_KEYS,
+        DASHBOARD_KEY,
         *OBSERVING,
     ),
 )

@@ -105,6 +105,8 @@ def with_key(section: Section, key: str, value: str) -> str:
         needed["TYPE"] = section.kind
     if key == "DOCKER_HOST":
         needed["CONTAINER_NAME"] = "web"
+    if key == "TLS_KEY_FILE":
+        needed["TLS_CERT_FILE"] = "/etc/ssl/a.pem"
     if section.title == "KEEP" and key == "MIN_COUNT":
         needed["DAILY"] = "7"
     if section.title == "DOCKER" and key == "COMPOSE_PROJECT":
@@ -134,6 +136,8 @@ def with_key(section: Section, key: str, value: str) -> str:
         return file_backup(SSH=f"{{HOST: 192.0.2.7, JUMP_HOST: {written}}}")
     if section.title == "config.yaml":
         return outer + f"{key}: {value}\n"
+    if section.title == "DASHBOARD":
+        return outer + f"DASHBOARD: {written}\n"
     if section.title == "DRILL":
         inner = f"{{DRILL: {written}}}"
         name = "[shop, blog]" if key == "ASSERT_IN" else "shop"

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import threading
 from pathlib import Path
 
-from utils import make_private_directory, redact, utc_now
+from operations.log_files import append_rotating
+from utils import redact, utc_now
 from web.security.principal import Principal
 
 FILE_NAME = "audit.log"
 
-# At this size (bytes) it is set aside as audit.log.1, which takes the place of the one before.
+# At this size (bytes) it is set aside as audit.log.1; so many of those are kept.
 _LARGEST = 5_000_000
 _KEPT = 5
 
@@ -31,7 +30,6 @@ class Audit:
 
     def __init__(self, state_directory: Path) -> None:
         self._path = state_directory / "logs" / FILE_NAME
-        self._lock = threading.Lock()
 
     def record(self, who: Principal, action: str, object: str = "", outcome: str = "done") -> None:  # noqa: A002
         """One line: ``action`` is a word (``run``, ``sign in``), ``object`` what it was done to (the id of a backup).
@@ -52,26 +50,6 @@ class Audit:
             }
         )
         try:
-            with self._lock:
-                self._append(f"{line}\n".encode())
+            append_rotating(self._path, f"{line}\n", max_bytes=_LARGEST, keep=_KEPT)
         except OSError as error:
             _logger.error("The audit log %s cannot be written: %s. Lost: %s", self._path, error.strerror, line)  # noqa: TRY400
-
-    def _append(self, line: bytes) -> None:
-        make_private_directory(self._path.parent)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(descriptor).st_size + len(line) > _LARGEST:
-                self._set_aside()
-                os.close(descriptor)
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
-
-    def _set_aside(self) -> None:
-        for number in range(_KEPT, 0, -1):
-            older = self._path.with_name(f"{FILE_NAME}.{number}")
-            newer = self._path.with_name(f"{FILE_NAME}.{number - 1}") if number > 1 else self._path
-            if newer.exists():
-                newer.replace(older)
