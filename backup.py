@@ -34,6 +34,7 @@ EXAMPLES = (
     ("backup.py shop/uploads", "run one backup now"),
     ("backup.py 'shop/*' blog", "run all backups of two projects"),
     ("backup.py --all", "run everything that is enabled"),
+    ("backup.py --metrics", "the same as metrics for Prometheus; METRICS_FILE writes them after each run"),
     ("backup.py --all --dry-run", "say what would be read and where it would go"),
 )
 
@@ -56,6 +57,7 @@ def main() -> int:
         "--scheduled", action="store_true", help="as cron calls it: once for each scheduled time, silent"
     )
     parser.add_argument("--missed", action="store_true", help="catch up what was due while the machine was off")
+    parser.add_argument("--metrics", action="store_true", help="print how every backup stands, for Prometheus")
     command_line.add_common_options(parser)
     return command_line.run(_command, parser.parse_args())
 
@@ -64,6 +66,8 @@ def _command(arguments: argparse.Namespace) -> int:
     chosen = [bool(arguments.backups), arguments.all, arguments.missed]
     if sum(chosen) > 1:
         raise UsageError("Give either the ids of backups, or --all, or --missed.")
+    if arguments.metrics and (any(chosen) or arguments.dry_run or arguments.scheduled or arguments.json):
+        raise UsageError("--metrics goes alone: it prints text in the format of Prometheus, and runs nothing.")
     if arguments.dry_run and (arguments.scheduled or arguments.missed or not any(chosen)):
         raise UsageError("--dry-run goes with the ids of backups, or with --all.")
     if arguments.scheduled and not arguments.backups:
@@ -76,6 +80,8 @@ def _command(arguments: argparse.Namespace) -> int:
 
     catalog = open_catalog(configuration.state_directory, configuration.catalog_url)
     try:
+        if arguments.metrics:
+            return _show_metrics(configuration, catalog)
         if not any(chosen):
             return _show_overview(arguments, configuration, catalog)
         end_cleanly_on_signals()
@@ -220,6 +226,14 @@ def _show_overview(arguments: argparse.Namespace, configuration: Configuration, 
             show("\nAn orphaned backup is no longer in the configuration: it does not run, and its copies stay.")
         for standing in standings:
             _show_concerns(standing)
+    return EXIT_GOOD
+
+
+def _show_metrics(configuration: Configuration, catalog: Catalog) -> int:
+    from operations.metrics import current_metrics
+    from utils import utc_now
+
+    show(current_metrics(configuration, catalog, utc_now()).decode().removesuffix("\n"))
     return EXIT_GOOD
 
 

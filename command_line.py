@@ -99,14 +99,23 @@ def configuration_path(arguments: argparse.Namespace) -> Path:
 def load(arguments: argparse.Namespace, *, warn: bool = True) -> Configuration:
     """The configuration that the command line asks for; its warnings go to standard error unless ``--quiet``.
 
-    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute. Containers that a dead run
-    has stopped are started again. Raises ConfigurationError.
+    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute. Where metrics are written,
+    these say there whether the configuration is valid. Containers that a dead run has stopped are started again. Raises
+    ConfigurationError.
     """
-    from config import load_configuration
+    from config import load_configuration, load_readable_configuration
 
-    configuration = load_configuration(configuration_path(arguments), os.environ, arguments.env_file)
+    where = (configuration_path(arguments), os.environ, arguments.env_file)
+    try:
+        configuration = load_configuration(*where)
+    except errors.ConfigurationError:
+        if not warn:
+            _note_validity(load_readable_configuration(*where), is_valid=False)
+        raise
     if warn:
         show_warnings(configuration, arguments)
+    elif configuration.metrics_file is not None:
+        _note_validity(configuration, is_valid=True)
     _start_stopped_containers(configuration)
     return configuration
 
@@ -124,6 +133,12 @@ def load_readable(arguments: argparse.Namespace) -> Configuration:
         show_warnings(configuration, arguments)
     _start_stopped_containers(configuration)
     return configuration
+
+
+def _note_validity(configuration: Configuration, *, is_valid: bool) -> None:
+    from operations.metrics_file import note_validity
+
+    note_validity(configuration, is_valid=is_valid)
 
 
 def _start_stopped_containers(configuration: Configuration) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ def examine(configuration: Configuration, storage_names: Collection[str] = ()) -
         yield _state(configuration.state_directory)
         yield _catalog(configuration)
         yield from _encryption(configuration)
+        if configuration.metrics_file is not None:
+            yield _metrics_file(configuration.metrics_file)
         for backup in configuration.enabled_backups:
             yield _source(backup, configuration)
             if backup.verify is not None and backup.verify.drill is not None:
@@ -95,6 +98,22 @@ def _catalog(configuration: Configuration) -> Finding:
     except HoldfastError as error:
         return Finding("catalog", Verdict.FAILED, str(error))
     return Finding("catalog", Verdict.OK, f"it opens, and knows runs of {format_count(count, 'backup')}")
+
+
+def _metrics_file(path: Path) -> Finding:
+    subject = "METRICS_FILE"
+    if path.is_dir():
+        return Finding(subject, Verdict.FAILED, f"{path} is a folder. Write the path of a file.")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        text = f"No file can be made in the folder {path.parent}: {error.strerror}. So no metrics are written."
+        return Finding(subject, Verdict.FAILED, text)
+    if path.suffix != ".prom":
+        text = f"{path} can be written, but node_exporter reads only names that end in .prom."
+        return Finding(subject, Verdict.WARNING, text)
+    return Finding(subject, Verdict.OK, f"{path} can be written")
 
 
 def _encryption(configuration: Configuration) -> Iterator[Finding]:

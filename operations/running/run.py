@@ -16,6 +16,7 @@ from interruption import time_limit
 from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
 from operations.backup import Attempt, Outcome, back_up
 from operations.locks import lock_backup
+from operations.metrics_file import write_metrics
 from operations.observer import Observer
 from operations.retention.prune_targets import prune_after
 from operations.running.hooks import RunHooks
@@ -96,7 +97,10 @@ def _run_once(
             configuration.own_folders,
             _last_archive_size(recent),
         )
-        return _recorded(run, configuration, attempt, catalog, log, observer)
+        try:
+            return _recorded(run, configuration, attempt, catalog, log, observer)
+        finally:
+            write_metrics(configuration, catalog, log)
 
 
 def _is_worth_another_try(run: Run) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from errors import CatalogError
 from model import Backup, Check, CheckKind, CheckOutcome, Configuration
 from operations.copies.stored_copies import Listing, StoredCopy
+from operations.metrics_file import write_metrics
 from operations.verifying.checking import CopyCheck
 from operations.verifying.drill_report import DrillReport
 from utils import redact
@@ -27,12 +28,13 @@ _LONGEST_MESSAGE = 50
 
 
 class CheckHistory:
-    """A context manager. The catalog is opened with the first question."""
+    """A context manager. The catalog is opened with the first question, and the metrics follow what was recorded."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.problems: list[str] = []
         self._configuration = configuration
         self._catalog: Catalog | None = None
+        self._has_recorded = False
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +43,11 @@ class CheckHistory:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._catalog is not None:
-            self._catalog.close()
+            try:
+                if self._has_recorded:
+                    write_metrics(self._configuration, self._catalog)
+            finally:
+                self._catalog.close()
 
     def last_checked(self, backup_id: str) -> dict[tuple[str, str], datetime]:
         """For each target and copy, when it was last read through, whatever came of it. Empty where nobody knows."""
@@ -73,6 +79,7 @@ class CheckHistory:
         )
         try:
             self._opened().record_check(check)
+            self._has_recorded = True
         except CatalogError as error:
             self._note(error)
 
