@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from catalog import Catalog
 from model import Backup, CheckKind, CheckOutcome, Configuration, Run, RunStatus, Target, Usage
 from operations.metrics_file import CONFIG_VALID
-from operations.overview import Standing, overview
+from operations.status.overview import Standing, overview
 from utils import HOLDFAST_VERSION, redact
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
     from prometheus_client.metrics_core import GaugeMetricFamily
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _NEVER = "never"
 _STATUSES = (*(status.value for status in RunStatus), _NEVER)

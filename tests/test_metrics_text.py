@@ -28,7 +28,7 @@ from model import (
     Usage,
 )
 from operations.metrics import metrics
-from operations.overview import Standing
+from operations.status.overview import Standing
 from tests.support.metrics import Metrics
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

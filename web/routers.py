@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web.api import description, health
+from web.api import description, health, metrics
 from web.pages import overview, sign_in, static
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     description.router,
+    metrics.router,
     sign_in.router,
     static.router,
     overview.router,

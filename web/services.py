@@ -14,6 +14,7 @@ from accounts import Accounts, open_accounts
 from catalog import Catalog, open_catalog
 from model import Configuration, DashboardSettings
 from web.configured import Configured
+from web.current_metrics import CurrentMetrics
 from web.security.audit import Audit
 from web.security.sign_in_limits import PasswordChecks
 
@@ -28,6 +29,7 @@ class Services:
     accounts: Accounts
     audit: Audit
     password_checks: PasswordChecks
+    metrics: CurrentMetrics
 
 
 @contextmanager
@@ -41,13 +43,15 @@ def open_services(
     with ExitStack() as stack:
         accounts = stack.enter_context(closing(open_accounts(configuration.state_directory)))
         catalog = stack.enter_context(closing(open_catalog(configuration.state_directory, configuration.catalog_url)))
+        configured = Configured(configuration, env_file)
         yield Services(
             settings=settings,
-            configured=Configured(configuration, env_file),
+            configured=configured,
             catalog=catalog,
             accounts=accounts,
             audit=Audit(configuration.state_directory),
             password_checks=stack.enter_context(closing(PasswordChecks(accounts))),
+            metrics=CurrentMetrics(configured, catalog),
         )
 
 

@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Audit:
-    """Appends lines. Safe in several threads."""
+    """Appends lines. Safe in several threads and processes."""
 
     def __init__(self, state_directory: Path) -> None:
         self._path = state_directory / "logs" / FILE_NAME
