@@ -155,13 +155,20 @@ def _run_one(
     catalog: Catalog,
     slot: datetime | None,
 ) -> Run | None:
+    from model import ActivityKind
+    from operations.activities import Publication
+    from operations.observer import Observers
     from operations.running.run import run_backup
     from progress import Progress
 
     last_good = catalog.last_runs([backup.id])[backup.id].last_good
     expected = last_good.archive.content_size if last_good and last_good.archive else None
-    with Progress(backup.id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        return run_backup(configuration, backup, catalog, slot=slot, observer=progress)
+    with (
+        Progress(backup.id, expected, quiet=arguments.quiet or arguments.json) as progress,
+        Publication(configuration.state_directory, ActivityKind.BACKUP, backup.id, expected) as publication,
+    ):
+        observer = Observers(progress, publication)
+        return run_backup(configuration, backup, catalog, slot=slot, observer=observer)
 
 
 def _tell(arguments: argparse.Namespace, backup: Backup, run: Run) -> None:

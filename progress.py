@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from command_line import is_terminal
-from model import Member, Target
+from model import Member, Run, Target
 from utils import format_count, printable
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class Progress:
     def is_shown(self) -> bool:
         """Whether anybody looks."""
         return self._enabled
+
+    def begin(self, run: Run) -> None:
+        """A run begins: the bar of the first one goes on."""
+
+    def wait(self, until: datetime) -> None:
+        """The bar stands still until then."""
 
     def expect(self, size: int) -> None:
         """Now it is known how many bytes are to come."""

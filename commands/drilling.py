@@ -75,15 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_GOOD if not missing and all(each.has_passed for each in drills) else EXIT_FAILED
 
 
-def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup) -> Drilled:
-    """Restore one copy for real. One that was not chosen for its age is not judged by it.
+def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup, log_path: str = "") -> Drilled:
+    """Restore one copy for real. One that was not chosen for its age is not judged by it. ``log_path`` is published.
 
     Raises UsageError where there is no copy.
     """
     from operations.verifying.checking import is_gone
-    from operations.verifying.drill import drill_copy, why_stale
+    from operations.verifying.drill import why_stale
     from operations.verifying.drill_report import DrillReport
-    from progress import Progress
     from utils import utc_now
 
     started = utc_now()
@@ -108,14 +107,38 @@ def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup) -> Dril
         errors += [f"{each} is newer and cannot be read: {each.error}." for each in newer]
         if backup is not None and copy.manifest is not None:
             stale = why_stale(backup, copy.manifest, started)
-    expected = copy.manifest.content.size if copy.manifest is not None else None
-    with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        assertions = plan.assertions if plan is not None else ()
-        report = drill_copy(copy, _folder(lookup.configuration, plan), progress.advance, assertions, stale)
+    report = _drill(copy, plan, stale, arguments, lookup.configuration, log_path)
     if report.problems and is_gone(copy):
         obstacle = f"{copy} was removed in the meantime, as KEEP asks. The next drill takes a newer one."
         report = DrillReport(str(copy), obstacle=obstacle)
     return Drilled(meant.backup.id, copy, report, started, utc_now(), tuple(errors))
+
+
+def _drill(
+    copy: StoredCopy,
+    plan: DrillPlan | None,
+    stale: str | None,
+    arguments: argparse.Namespace,
+    configuration: Configuration,
+    log_path: str,
+) -> DrillReport:
+    """With a bar for a person, and published for other processes."""
+    from model import ActivityKind
+    from operations.activities import Publication
+    from operations.observer import Observers
+    from operations.verifying.drill import drill_copy
+    from progress import Progress
+
+    expected = copy.manifest.content.size if copy.manifest is not None else None
+    state = configuration.state_directory
+    with (
+        Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress,
+        Publication(state, ActivityKind.DRILL, copy.backup_id, expected, log_path) as publication,
+    ):
+        assertions = plan.assertions if plan is not None else ()
+        return drill_copy(
+            copy, _folder(configuration, plan), Observers(progress, publication).advance, assertions, stale
+        )
 
 
 def nothing_to_drill(backup_id: str, why: str) -> Drilled:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json
 from commands.choice import COPY_HELP, copy_document
 from commands.places import Lookup
-from commands.verification import read_copy
+from commands.verification import publication, read_copy
 from errors import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_GOOD, UsageError
 from interruption import end_cleanly_on_signals
 
@@ -75,11 +76,13 @@ def _heal_one(
     copies = [copy for copy in listing.copies if only is None or copy.keys.timestamp in only]
     errors = list(listing.errors)
     checks = []
-    for check in read_back([Batch(copies, len(copies))], lambda copy: read_copy(copy, arguments)):
-        checks.append(check)
-        history.record_verification(check)
-        if check.obstacle is not None:
-            errors.append(f"{check.copy} could not be read: {check.obstacle}")
+    batches = [Batch(copies, len(copies))]
+    with publication(lookup.configuration, backup.id, batches) as published:
+        for check in read_back(batches, partial(read_copy, arguments=arguments, observer=published)):
+            checks.append(check)
+            history.record_verification(check)
+            if check.obstacle is not None:
+                errors.append(f"{check.copy} could not be read: {check.obstacle}")
     return len(checks), heal_backup(backup, arguments, lookup, listing, checks, history, only), errors
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from model import Backup, Placement
     from operations.copies.databases_in_copy import DatabasesInCopy
     from operations.copies.stored_copies import StoredCopy
+    from operations.observer import Observer
     from operations.restoring.restore import RestoreReport
     from operations.restoring.restore_databases import DatabaseReport, WantedDatabase
-    from progress import Progress
 
 HELP = "put files or databases back"
 EXAMPLES = (
@@ -134,7 +135,6 @@ def _own_server(choice: Choice) -> Backup:
 
 def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | None) -> int:
     from operations.restoring.restore import restore_files
-    from progress import Progress
 
     copy = choice.copy
     if on is not None and on.is_remote:
@@ -147,21 +147,20 @@ def _restore_files(arguments: argparse.Namespace, choice: Choice, on: Backup | N
         return restore_preview.show_files(arguments, copy, str(folder), partial(preview_files, *asked))
     end_cleanly_on_signals(f"What was restored until then lies in {folder}, every file of it whole.")
     expected = _whole_size(arguments, copy)
-    with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
+    with _watched(arguments, choice, expected) as (observer, on_expected):
         report = restore_files(
             copy,
             folder,
             _paths(arguments),
             _placement(arguments),
-            on_progress=progress.advance,
-            on_expected=_on_expected(arguments, progress),
+            on_progress=observer.advance,
+            on_expected=on_expected,
         )
     return _tell_files(arguments, choice, str(folder), report)
 
 
 def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
     from operations.restoring.restore_there import opened_host, restore_files_there
-    from progress import Progress
 
     copy, folder = choice.copy, str(arguments.to)
     if not arguments.to.is_absolute():
@@ -171,7 +170,7 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
     end_cleanly_on_signals()
     with (
         opened_host(on) as host,
-        Progress(copy.backup_id, _whole_size(arguments, copy), quiet=arguments.quiet or arguments.json) as progress,
+        _watched(arguments, choice, _whole_size(arguments, copy)) as (observer, on_expected),
     ):
         try:
             report = restore_files_there(
@@ -180,8 +179,8 @@ def _restore_files_there(arguments: argparse.Namespace, choice: Choice, on: Back
                 folder,
                 _paths(arguments),
                 _placement(arguments),
-                on_progress=progress.advance,
-                on_expected=_on_expected(arguments, progress),
+                on_progress=observer.advance,
+                on_expected=on_expected,
             )
         except InterruptedRun as interruption:
             what = f"What lies in {folder} on {host.name} now is whole; the rest was removed again."
@@ -204,9 +203,27 @@ def _whole_size(arguments: argparse.Namespace, copy: StoredCopy) -> int | None:
     return copy.manifest.content.size if copy.manifest and not arguments.paths else None
 
 
-def _on_expected(arguments: argparse.Namespace, progress: Progress) -> Callable[[int], None] | None:
-    """The size of a selection takes a reading of the whole index, so it is asked for only where somebody looks."""
-    return progress.expect if arguments.paths and progress.is_shown else None
+@contextmanager
+def _watched(
+    arguments: argparse.Namespace, choice: Choice, expected_size: int | None
+) -> Iterator[tuple[Observer, Callable[[int], None] | None]]:
+    """Whom to tell how it goes: a person at the terminal, and other processes; and whom the size of a selection.
+
+    That size takes a reading of the whole index, so it is asked for only where somebody looks.
+    """
+    from model import ActivityKind
+    from operations.activities import Publication
+    from operations.observer import Observers
+    from progress import Progress
+
+    state, backup_id = choice.configuration.state_directory, choice.copy.backup_id
+    with Progress(backup_id, expected_size, quiet=arguments.quiet or arguments.json) as progress:
+        if arguments.dry_run:
+            yield progress, None
+            return
+        with Publication(state, ActivityKind.RESTORE, backup_id, expected_size) as publication:
+            observers = Observers(progress, publication)
+            yield observers, observers.expect if arguments.paths and progress.is_shown else None
 
 
 def _paths(arguments: argparse.Namespace) -> list[bytes]:
@@ -262,7 +279,6 @@ def _tell_files(arguments: argparse.Namespace, choice: Choice, to: str, report: 
 def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup) -> int:
     from operations.copies.databases_in_copy import DatabasesInCopy
     from operations.restoring.restore_databases import DatabaseRestore, opened_server
-    from progress import Progress
 
     contents = DatabasesInCopy(choice.copy)
     wanted = _wanted(arguments, contents)
@@ -270,9 +286,9 @@ def _restore_databases(arguments: argparse.Namespace, choice: Choice, on: Backup
     end_cleanly_on_signals()
     with (
         opened_server(on, contents, choice.configuration.state_directory) as (database, host_name),
-        Progress(choice.copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress,
+        _watched(arguments, choice, expected) as (observer, _),
     ):
-        restore = DatabaseRestore(contents, database, host_name, progress.advance)
+        restore = DatabaseRestore(contents, database, host_name, observer.advance)
         if arguments.dry_run:
             return restore_preview.show_databases(arguments, choice.copy, restore, wanted)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from command_line import complain, show_json
@@ -24,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the plan of the backup says; the exit code. Silent where all is well."""
     from model import CheckKind
     from operations.locks import lock_check
-    from operations.running.run_log import run_log
+    from operations.running.run_log import log_name, run_log
     from operations.verifying.check_history import CheckHistory
     from utils import utc_now
 
@@ -32,16 +33,17 @@ def run(arguments: argparse.Namespace) -> int:
     lookup = Lookup(arguments, warn=False)
     backup, plan = _planned(lookup, arguments)
     end_cleanly_on_signals(drilling.INTERRUPTION if arguments.drill else "")
-    state = lookup.configuration.state_directory
+    state, started = lookup.configuration.state_directory, utc_now()
+    log_path = log_name(backup.id, started, kind)
     with (
         lock_check(state, kind, backup.id),
-        run_log(state, backup.id, utc_now(), kind, log_format=lookup.configuration.log_format) as log,
+        run_log(state, backup.id, started, kind, log_format=lookup.configuration.log_format) as log,
         CheckHistory(lookup.configuration) as history,
     ):
         if arguments.drill:
-            is_good = _drill(backup, arguments, lookup, history, log)
+            is_good = _drill(backup, arguments, lookup, history, log, log_path)
         else:
-            is_good = _verify(backup, plan, arguments, lookup, history, log)
+            is_good = _verify(backup, plan, arguments, lookup, history, log, log_path)
         for problem in history.problems:
             log.warning("%s", problem)
             complain(problem)
@@ -71,6 +73,7 @@ def _verify(
     lookup: Lookup,
     history: CheckHistory,
     log: logging.Logger,
+    log_path: str,
 ) -> bool:
     """Whether all is well in the end: what was bad and could be healed is said, and is well."""
     from operations.copies.healing import HealReport
@@ -82,11 +85,13 @@ def _verify(
     history.forget_removed(backup, listing)
     batches = sampled(listing, plan.sample, history.last_checked(backup.id))
     log.info("%s copies are listed, and %s are to be read", len(listing.copies), sum(each.count for each in batches))
-    for check in read_back(batches, lambda copy: verification.read_copy(copy, arguments)):
-        result.checks.append(check)
-        _log_check(log, check)
-        verification.tell(check, arguments, is_healed_next=plan.heal)
-        history.record_verification(check)
+    with verification.publication(lookup.configuration, backup.id, batches, log_path) as published:
+        read = partial(verification.read_copy, arguments=arguments, observer=published)
+        for check in read_back(batches, read):
+            result.checks.append(check)
+            _log_check(log, check)
+            verification.tell(check, arguments, is_healed_next=plan.heal)
+            history.record_verification(check)
     for error in result.errors:
         log.error("%s", error)
         complain(error)
@@ -107,10 +112,15 @@ def _log_check(log: logging.Logger, check: CopyCheck) -> None:
 
 
 def _drill(
-    backup: Backup, arguments: argparse.Namespace, lookup: Lookup, history: CheckHistory, log: logging.Logger
+    backup: Backup,
+    arguments: argparse.Namespace,
+    lookup: Lookup,
+    history: CheckHistory,
+    log: logging.Logger,
+    log_path: str,
 ) -> bool:
     try:
-        drill = drilling.drilled(Meant(backup), arguments, lookup)
+        drill = drilling.drilled(Meant(backup), arguments, lookup, log_path)
     except UsageError as error:
         # By hand a copy that is not there is a wrong command line; here it is one that should have been made.
         drill = drilling.nothing_to_drill(backup.id, str(error))

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json, styled
@@ -17,7 +18,10 @@ from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, UsageError
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
+    from model import Configuration
+    from operations.activities import Publication
     from operations.copies.stored_copies import Listing, StoredCopy
+    from operations.observer import Observer
     from operations.verifying.check_history import CheckHistory
     from operations.verifying.checking import CopyCheck
     from operations.verifying.verification import Batch
@@ -68,13 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     result = Verified()
     end_cleanly_on_signals()
     with CheckHistory(lookup.configuration) as history:
-        for listing, batches in _meant(arguments, lookup, history, percent, result.errors):
+        for backup_id, listing, batches in _meant(arguments, lookup, history, percent, result.errors):
             result.errors += listing.errors
-            for check in read_back(batches, lambda copy: read_copy(copy, arguments)):
-                result.checks.append(check)
-                tell(check, arguments)
-                if not lookup.is_of_place:
-                    history.record_verification(check)
+            with publication(lookup.configuration, backup_id, batches) as published:
+                for check in read_back(batches, partial(read_copy, arguments=arguments, observer=published)):
+                    result.checks.append(check)
+                    tell(check, arguments)
+                    if not lookup.is_of_place:
+                        history.record_verification(check)
         problems = history.problems
     if arguments.json:
         show_json(result.document())
@@ -104,8 +109,8 @@ def _percent(arguments: argparse.Namespace) -> int | None:
 
 def _meant(
     arguments: argparse.Namespace, lookup: Lookup, history: CheckHistory, percent: int | None, errors: list[str]
-) -> Iterator[tuple[Listing, Sequence[Batch]]]:
-    """What was listed of each backup, and which of that is read.
+) -> Iterator[tuple[str, Listing, Sequence[Batch]]]:
+    """The id of each backup, what was listed of it, and which of that is read.
 
     Every target that holds a copy is read: one that rots is not made good by another. Of several backups, what keeps
     one of them from being read is added to ``errors``.
@@ -119,9 +124,9 @@ def _meant(
             backups = list(lookup.all())
         for backup, listing in zip(backups, lookup.listings(backups), strict=True):
             if percent is None:
-                yield listing, [Batch(listing.copies, len(listing.copies))]
+                yield backup.id, listing, [Batch(listing.copies, len(listing.copies))]
             else:
-                yield listing, sampled(listing, percent, history.last_checked(backup.id))
+                yield backup.id, listing, sampled(listing, percent, history.last_checked(backup.id))
         return
     meant = [each for text in arguments.copies for each in meant_by(text, lookup, arguments.at, arguments.storage)]
     for each in meant:
@@ -133,7 +138,7 @@ def _meant(
                 raise
             errors.append(str(error))
             continue
-        yield listing, [Batch(copies, len(copies))]
+        yield each.backup.id, listing, [Batch(copies, len(copies))]
 
 
 # --- reading and telling ----------------------------------------------------------------------------------------------
@@ -162,14 +167,25 @@ class Verified:
         return {"copies": [_document(check) for check in self.checks], "errors": self.errors}
 
 
-def read_copy(copy: StoredCopy, arguments: argparse.Namespace) -> CopyCheck | None:
+def publication(configuration: Configuration, backup_id: str, batches: Sequence[Batch], log: str = "") -> Publication:
+    """What tells other processes that these copies of a backup are read."""
+    from model import ActivityKind
+    from operations.activities import Publication
+
+    manifests = [copy.manifest for batch in batches for copy in batch.copies[: batch.count]]
+    expected = sum(manifest.content.size for manifest in manifests if manifest is not None)
+    return Publication(configuration.state_directory, ActivityKind.VERIFY, backup_id, expected, log)
+
+
+def read_copy(copy: StoredCopy, arguments: argparse.Namespace, observer: Observer) -> CopyCheck | None:
     """Read one copy, with a bar for a person; None, and said, where it was removed meanwhile."""
+    from operations.observer import Observers
     from operations.verifying.checking import check_copy
     from progress import Progress
 
     expected = copy.manifest.content.size if copy.manifest else None
     with Progress(copy.backup_id, expected, quiet=arguments.quiet or arguments.json) as progress:
-        check = check_copy(copy, progress.advance)
+        check = check_copy(copy, Observers(progress, observer).advance)
     if check is None and not (arguments.quiet or arguments.json or arguments.scheduled):
         show(f"{copy} was removed while it was read, as KEEP asks.")
     return check

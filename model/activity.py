@@ -28,9 +28,10 @@ class Activity:
     """A run, a verification, a drill or a restore that is under way.
 
     ``id`` is that of the run (of a Run, where it is a backup). ``process`` is its number, and ``process_started`` when
-    the kernel says that it began (field 22 of proc(5)'s stat): together they name one process for ever.
-    ``expected_size`` is about how many bytes are to come, None where nobody can tell. ``log`` is the path of its log
-    below ``<state>/logs``, ``""`` where it has none.
+    the kernel says that it began (field 22 of proc(5)'s stat): together they name one process for ever, in its
+    ``place``, which is this boot of this machine, and the container. ``expected_size`` is about how many bytes are to
+    come, None where nobody can tell. ``log`` is the path of its log below ``<state>/logs``, ``""`` where it has none.
+    ``waiting_until`` is set while nothing is done before the next try.
     """
 
     id: str
@@ -46,3 +47,5 @@ class Activity:
     path: str = ""
     uploads: tuple[UploadProgress, ...] = ()
     log: str = ""
+    waiting_until: datetime | None = None
+    place: str = ""

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from catalog import Catalog
@@ -54,7 +54,9 @@ def run_backup(
         for retry in range(backup.retries):
             if run is None or not _is_worth_another_try(run):
                 break
-            time.sleep(wait_before(retry))
+            seconds = wait_before(retry)
+            observer.wait(utc_now() + timedelta(seconds=seconds))
+            time.sleep(seconds)
             run = _run_once(configuration, backup, catalog, slot, observer, is_retry=True)
         return run
 
@@ -79,8 +81,9 @@ def _run_once(
     dead_runs = catalog.mark_dead_runs(backup.id, started)
     if has_had_its_run():
         return None
-    workplace = Workplace(state)
     run = Run(uuid.uuid4().hex, backup.id, started, slot)
+    observer.begin(run)
+    workplace = Workplace(state)
     with run_log(state, backup.id, started, log_format=configuration.log_format, run_id=run.id) as log:
         for dead in dead_runs:
             log.warning("the run that began at %s was killed; what it left half done is removed", dead.started)

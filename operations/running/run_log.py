@@ -46,8 +46,7 @@ def run_log(
     No OSError comes out of it, be the disk full or the folder read-only, because a run that could be good must not
     fail for its log; a log that is incomplete is said once, as a warning of this module's own logger.
     """
-    prefix = f"{kind.value}-" if kind is not None else ""
-    path = state_directory / "logs" / backup_id / f"{prefix}{format_timestamp(started)}.log"
+    path = state_directory / "logs" / log_name(backup_id, started, kind)
     logger = logging.Logger(path.stem, logging.DEBUG)  # outside of the tree of loggers: it goes when the run does
     handler = _LineHandler(path, _formatted(log_format, backup_id, kind, run_id))
     logger.addHandler(handler)
@@ -56,7 +55,16 @@ def run_log(
     finally:
         handler.close()
         with suppress(OSError):
-            _remove_old_logs(path.parent, prefix)
+            _remove_old_logs(path.parent, _prefix(kind))
+
+
+def log_name(backup_id: str, started: datetime, kind: CheckKind | None = None) -> str:
+    """The path of such a log below ``<state>/logs``."""
+    return f"{backup_id}/{_prefix(kind)}{format_timestamp(started)}.log"
+
+
+def _prefix(kind: CheckKind | None) -> str:
+    return f"{kind.value}-" if kind is not None else ""
 
 
 def _formatted(
