@@ -28,7 +28,8 @@
     │   └── IntegrityError             1   the stored bytes are not the bytes that were sent
     ├── CatalogError                   1   the database of runs cannot be used
     ├── AccountsError                  1   the users and tokens of the dashboard cannot be read or written
-    └── DashboardError                 1   the dashboard cannot start: its port is taken, its certificate is none
+    ├── DashboardError                 1   the dashboard cannot start: its port is taken, its certificate is none
+    └── NotificationError              1   a message or a ping was not taken: no run fails for it
     InterruptedRun               130/143   SIGINT, SIGTERM or SIGHUP ended the run
     └── TimedOutRun                    1   its TIMEOUT ended the run
 
@@ -189,6 +190,10 @@ class AccountsError(HoldfastError):
 
 class DashboardError(HoldfastError):
     """The dashboard cannot start."""
+
+
+class NotificationError(HoldfastError):
+    """A message, or a ping, was not taken by its service. ``str(error)`` says why, without the address."""
 
 
 class InterruptedRun(BaseException):

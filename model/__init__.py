@@ -35,7 +35,19 @@ from model.configuration import (
     Target,
     VerifyPlan,
 )
-from model.history import Archive, Check, CheckKind, CheckOutcome, Copy, Run, RunPoint, RunStatus, StoredObject, Usage
+from model.history import (
+    INTERRUPTED_BY_SIGNAL,
+    Archive,
+    Check,
+    CheckKind,
+    CheckOutcome,
+    Copy,
+    Run,
+    RunPoint,
+    RunStatus,
+    StoredObject,
+    Usage,
+)
 from model.members import (
     HeldContent,
     Member,
@@ -52,6 +64,7 @@ from model.secret import Secret
 from model.telling import Channel, Event, Ping
 
 __all__ = [
+    "INTERRUPTED_BY_SIGNAL",
     "INTO_NEW_FOLDER",
     "Activity",
     "ActivityKind",

@@ -21,6 +21,10 @@ class RunStatus(enum.StrEnum):
     SKIPPED = "skipped"
 
 
+INTERRUPTED_BY_SIGNAL = "It was interrupted. "
+"""How the message of a run begins that a signal ended, in place of a kill."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object as it lies on a storage. ``sha256`` (hex) is None where the storage knows none."""

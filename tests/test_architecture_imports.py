@@ -67,7 +67,7 @@ PLACES = {
     "boto3": ("storages/s3/client.py",),
     "botocore": ("storages/s3/client.py", "storages/s3/connection_errors.py"),
     "msal": ("storages/onedrive/sign_in.py",),
-    "requests": ("storages/onedrive/http.py",),
+    "requests": ("storages/onedrive/http.py", "notifications/ping.py"),
     "paramiko": ("ssh/",),
     "cryptography": ("archives/age_", "archives/signature.py"),
     "docker": ("hosts/docker_api.py",),

@@ -13,7 +13,7 @@ from pathlib import Path
 from catalog import Catalog
 from errors import HoldfastError, InterruptedRun, TimedOutRun
 from interruption import time_limit
-from model import Backup, Configuration, Note, NoteKind, Run, RunStatus
+from model import INTERRUPTED_BY_SIGNAL, Backup, Configuration, Note, NoteKind, Run, RunStatus
 from operations.backup import Attempt, Outcome, back_up
 from operations.locks import lock_backup
 from operations.metrics_file import write_metrics
@@ -31,7 +31,6 @@ from utils import format_count, format_duration, format_size, make_private_direc
 
 _NAMED_PATHS = 5
 _RECENT_RUNS = 50
-_INTERRUPTED = "It was interrupted. "
 
 
 def run_backup(
@@ -144,7 +143,7 @@ def _recorded(
         run = _ended(run, RunStatus.INTERRUPTED, message)
     catalog.finish_run(run)
     if isinstance(error, InterruptedRun) and not isinstance(error, TimedOutRun):
-        raise InterruptedRun(f"{error} {run.message.removeprefix(_INTERRUPTED)}", error.exit_code) from error
+        raise InterruptedRun(f"{error} {run.message.removeprefix(INTERRUPTED_BY_SIGNAL)}", error.exit_code) from error
     if error is not None and not isinstance(error, HoldfastError | TimedOutRun):
         raise error
     if error is not None:
@@ -194,7 +193,7 @@ def _ended_by(error: BaseException, run: Run, attempt: Attempt, log: logging.Log
     notes: list[str] = getattr(error, "__notes__", [])
     if isinstance(error, InterruptedRun | KeyboardInterrupt):
         is_over = isinstance(error, TimedOutRun)
-        beginning = f"{error} " if is_over else _INTERRUPTED
+        beginning = f"{error} " if is_over else INTERRUPTED_BY_SIGNAL
         message = "\n".join([beginning + _after_interruption(attempt), *notes])
         log.log(logging.ERROR if is_over else logging.WARNING, "%s", message)
         return _ended(run, RunStatus.FAILED if is_over else RunStatus.INTERRUPTED, message)
