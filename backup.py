@@ -127,7 +127,9 @@ def _run_all(
     due: Iterable[tuple[Backup, datetime | None]],
 ) -> int:
     """Run them one after the other, each with the scheduled time that it fulfils."""
+    from operations.housekeeping import tidy_up
     from operations.running.run import is_fulfilled
+    from utils import utc_now
 
     runs = []
     exit_codes = {EXIT_GOOD}
@@ -143,6 +145,7 @@ def _run_all(
             runs.append(run)
             exit_codes.add(_exit_code(run))
             _tell(arguments, backup, run)
+    tidy_up(configuration, utc_now())
     if arguments.json:
         show_json({"runs": [_run_document(run) for run in runs]})
     return next(code for code in _WORST_FIRST if code in exit_codes)

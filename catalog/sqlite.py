@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,8 +25,13 @@ from utils import format_timestamp, make_private_directory, utc_now
 
 FILE_NAME = "catalog.db"
 
+# Of the files that were set aside as damaged, the newest stay: a disk that dies damages each new one, too.
+DAMAGED_KEPT = 3
+
 # How long a writer waits for the others. Their transactions are a few rows and one flush of the disk each.
 _BUSY_TIMEOUT_SECONDS = 60
+
+_DAMAGED = re.compile(re.escape(FILE_NAME) + r"\.damaged-\d{8}T\d{6}Z(-\d+)?")
 
 _logger = logging.getLogger(__name__)
 
@@ -73,12 +79,19 @@ class SqliteDatabase(Database):
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
             self._make_private_file()
+            self._remove_older_damaged()
         _logger.warning(
             "%s It was set aside as %s, and a new, empty one was begun: runs before now are not shown any more. "
             "The copies on the targets are untouched: restore.py rebuild takes the runs in again from there.",
             error,
             aside,
         )
+
+    def _remove_older_damaged(self) -> None:
+        found = [path for path in self._path.parent.glob(f"{FILE_NAME}.damaged-*") if _DAMAGED.fullmatch(path.name)]
+        for path in sorted(found, key=lambda path: (path.stat().st_ctime_ns, path.name))[:-DAMAGED_KEPT]:
+            for suffix in ("-shm", "-wal", ""):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def _make_private_file(self) -> None:
         # SQLite would make it readable by others. Its -wal and -shm files take over the mode.

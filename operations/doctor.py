@@ -15,6 +15,7 @@ from archives.age_keys import Identity, parse_recipient, read_identity_file
 from catalog import open_catalog
 from errors import EncryptionKeyError, HoldfastError
 from model import Backup, Configuration, DatabaseSource, Target
+from operations.housekeeping import abandoned_copies
 from operations.running.stopped_containers import would_stop
 from operations.storage_check import check_storage
 from sources.factory import open_source
@@ -48,6 +49,7 @@ def examine(configuration: Configuration, storage_names: Collection[str] = ()) -
     """Try one thing after the other. With names, only these storages."""
     if not storage_names:
         yield _state(configuration.state_directory)
+        yield from _abandoned(configuration)
         yield _catalog(configuration)
         yield from _encryption(configuration)
         if configuration.metrics_file is not None:
@@ -86,6 +88,21 @@ def _state(folder: Path) -> Finding:
         return Finding(subject, Verdict.FAILED, f"{folder} is not writable for this user. Check STATE_DIR.")
     verdict = Verdict.OK if free >= _LITTLE_SPACE else Verdict.WARNING
     return Finding(subject, verdict, f"{folder} is writable, with {format_size(free)} free")
+
+
+def _abandoned(configuration: Configuration) -> Iterator[Finding]:
+    """Whole archives that wait for an upload which nobody will begin."""
+    try:
+        for backup_id, copy in abandoned_copies(configuration):
+            size = copy.manifest.archive.size if copy.manifest is not None else 0
+            folder = configuration.state_directory / "spool" / backup_id
+            text = (
+                f"An archive ({format_size(size)}) waits in {folder} for its upload, and {backup_id} is not enabled "
+                "any more. Put the backup back, and its next run goes on; or remove the folder."
+            )
+            yield Finding("spool", Verdict.WARNING, text)
+    except HoldfastError as error:
+        yield Finding("spool", Verdict.FAILED, str(error))
 
 
 def _catalog(configuration: Configuration) -> Finding:

@@ -30,7 +30,7 @@ from alembic.script import ScriptDirectory
 from catalog import Catalog, open_catalog
 from catalog.postgresql import MIGRATION_LOCK
 from catalog.schema import HEAD_REVISION, metadata
-from catalog.sqlite import SqliteDatabase
+from catalog.sqlite import DAMAGED_KEPT, SqliteDatabase
 from errors import CatalogError
 from model import Archive, Check, CheckKind, CheckOutcome, Copy, Run, RunStatus, Secret
 from tests.support.catalogs import server
@@ -283,6 +283,17 @@ def test_a_damaged_catalog_is_set_aside(damage: str, tmp_path: Path, caplog: pyt
     assert len(warnings) == 1
     assert str(tmp_path / "catalog.db") in warnings[0]
     assert str(aside[0]) in warnings[0]
+
+
+def test_of_many_damaged_files_the_newest_stay(tmp_path: Path) -> None:
+    foreign = tmp_path / "catalog.db.damaged-mine"
+    foreign.write_text("mine")
+    for number in range(DAMAGED_KEPT + 2):
+        (tmp_path / "catalog.db").write_text(f"garbage {number}")
+        open_catalog(tmp_path, None).close()
+    aside = {path.read_text() for path in tmp_path.glob("catalog.db.damaged-*") if path != foreign}
+    assert aside == {f"garbage {number}" for number in range(2, DAMAGED_KEPT + 2)}
+    assert foreign.exists()
 
 
 def test_damage_that_shows_only_in_use_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -137,6 +137,12 @@ def _remove_old_logs(folder: Path, prefix: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def is_own_log(path: Path) -> bool:
+    """Whether the file is a log that :func:`run_log` wrote."""
+    prefixes = ("", *(f"{kind.value}-" for kind in CheckKind))
+    return path.suffix == ".log" and any(_is_log(path, prefix) for prefix in prefixes)
+
+
 def _is_log(path: Path, prefix: str) -> bool:
     try:
         parse_timestamp(path.stem.removeprefix(prefix))
