@@ -30,6 +30,7 @@ from model import (
 from operations.metrics import metrics
 from operations.status.overview import Standing
 from tests.support.metrics import Metrics
+from tests.support.product_code import ROOT
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DISK = Target(StorageDefinition("DISK", StorageType.LOCAL, {"ROOT": "/mnt"}), "nightly")
@@ -154,3 +155,12 @@ def test_there_are_no_more_series_than_the_configuration_asks_for(count: int) ->
         for number in range(count)
     ]
     assert len(Metrics(metrics(standings, {})).series) == 2 + count * (12 + 7 + 2 * (1 + 4))
+
+
+def test_the_documentation_names_every_metric_and_no_other() -> None:
+    text = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    passed = check(CheckKind.VERIFY, CheckOutcome.PASSED, 1)
+    standing = Standing(BACKUP.id, BACKUP, GOOD, GOOD, NOW, LastChecks(last={CheckKind.VERIFY: passed}))
+    made = {name for name, _ in Metrics(metrics([standing], {BACKUP.id: [Usage(BACKUP.id, "S3", 1, 1, NOW)]})).series}
+    assert set(re.findall(r"^\| `(holdfast_\w+)`", text, re.MULTILINE)) == made
+    assert set(re.findall(r"\bholdfast_\w+", text)) == made, "in a rule"
