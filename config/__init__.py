@@ -34,3 +34,14 @@ def load_readable_configuration(
     from config.loading import load_readable
 
     return load_readable(path, environment, env_file)
+
+
+def redacted_lines(data: bytes, path: Path) -> list[str]:
+    """The lines of the configuration file ``path``, which holds ``data``, as they may be shown to others.
+
+    What is secret, or may be, is replaced, comments too; there are as many lines as in the file. Raises
+    errors.ConfigurationError where the file cannot be read as YAML: then nothing of it may be shown.
+    """
+    from config.redaction import redacted_lines as redacted
+
+    return redacted(data, str(path))

@@ -23,7 +23,7 @@ _NULL_WORDS = frozenset({"", "~", "null", "Null", "NULL"})
 _LARGEST_SECRET_FILE = 65_536
 
 # What a secret may hold without standing in the file itself. A default is written out there.
-_PLAIN_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-)?\}")
+PLAIN_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-)?\}")
 
 
 class Reader:
@@ -180,7 +180,7 @@ class Reader:
         if node.plain and not node.text:
             self._problems.error(node.position, f"{name} has an empty entry. Write a value, or remove the dash.")
             return None
-        self.holds_literal_secret |= secret and bool(_PLAIN_VARIABLE.sub("", node.text))
+        self.holds_literal_secret |= secret and bool(PLAIN_VARIABLE.sub("", node.text))
         if "${" not in node.text:
             return node.text
         try:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web.api import description, health, metrics
+from web.api import backups, configuration, description, health, metrics, runs, schedule, storage
+from web.api import overview as overview_api
 from web.pages import overview, sign_in, static
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     description.router,
     metrics.router,
+    overview_api.router,
+    backups.router,
+    runs.router,
+    schedule.router,
+    storage.router,
+    configuration.router,
     sign_in.router,
     static.router,
     overview.router,

@@ -17,6 +17,7 @@ from web.configured import Configured
 from web.current_metrics import CurrentMetrics
 from web.security.audit import Audit
 from web.security.sign_in_limits import PasswordChecks
+from web.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Services:
     configured: Configured
     catalog: Catalog
     accounts: Accounts
+    snapshot: Snapshot
     audit: Audit
     password_checks: PasswordChecks
     metrics: CurrentMetrics
@@ -44,11 +46,14 @@ def open_services(
         accounts = stack.enter_context(closing(open_accounts(configuration.state_directory)))
         catalog = stack.enter_context(closing(open_catalog(configuration.state_directory, configuration.catalog_url)))
         configured = Configured(configuration, env_file)
+        snapshot = stack.enter_context(closing(Snapshot(catalog, configured)))
+        snapshot.start()
         yield Services(
             settings=settings,
             configured=configured,
             catalog=catalog,
             accounts=accounts,
+            snapshot=snapshot,
             audit=Audit(configuration.state_directory),
             password_checks=stack.enter_context(closing(PasswordChecks(accounts))),
             metrics=CurrentMetrics(configured, catalog),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -39,14 +39,21 @@ def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> S
     """Every configured backup in the order of the configuration, then the orphaned ones. Raises CatalogError."""
     configured = {backup.id: backup for backup in configuration.backups}
     orphaned = [backup_id for backup_id in catalog.known_backup_ids() if backup_id not in configured]
-    ids = [*configured, *orphaned]
+    return standings(configuration, catalog, [*configured, *orphaned], now)
+
+
+def standings(
+    configuration: Configuration, catalog: Catalog, ids: Collection[str], now: datetime
+) -> Sequence[Standing]:
+    """How these backups stand, in this order. Raises CatalogError."""
+    configured = {backup.id: backup for backup in configuration.backups}
     runs = catalog.last_runs(ids)
     checks = catalog.last_checks(ids)
-    standings = []
+    found = []
     for backup_id in ids:
         backup = configured.get(backup_id)
         upcoming = next_runs(backup.intervals, now, 1) if backup is not None and backup.enabled else []
-        standings.append(
+        found.append(
             Standing(
                 backup_id,
                 backup,
@@ -56,7 +63,7 @@ def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> S
                 checks[backup_id] if backup is None else _on_its_targets(checks[backup_id], backup),
             )
         )
-    return standings
+    return found
 
 
 def _on_its_targets(checks: LastChecks, backup: Backup) -> LastChecks:

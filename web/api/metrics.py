@@ -17,6 +17,6 @@ class MetricsResponse(Response):
 
 
 @router.get("/metrics", response_class=MetricsResponse)
-def metrics(who: Viewer, services: ServicesOf) -> MetricsResponse:  # noqa: ARG001 - to be signed in is enough
+def metrics(who: Viewer, services: ServicesOf) -> MetricsResponse:
     """How every backup stands, in the text format of Prometheus."""
     return MetricsResponse(services.metrics.text())

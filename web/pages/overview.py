@@ -13,6 +13,6 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-def overview(request: Request, who: Viewer, services: ServicesOf) -> Response:  # noqa: ARG001 - to be signed in is enough
+def overview(request: Request, who: Viewer, services: ServicesOf) -> Response:
     """How everything stands."""
     return page(request, "overview.html", backups=services.configured.current().backups)
