@@ -87,6 +87,17 @@ def add_common_options(parser: argparse.ArgumentParser, *, is_subcommand: bool =
     add(volume, "-v", "--verbose", action="store_true", help="print more")
 
 
+def add_nested_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, meaning: str
+) -> argparse.ArgumentParser:
+    """A command below a command, such as ``main.py user add``, with the common options. Its help is ``meaning``."""
+    parser = commands.add_parser(
+        name, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.", allow_abbrev=False
+    )
+    add_common_options(parser, is_subcommand=True)
+    return parser
+
+
 def configuration_path(arguments: argparse.Namespace) -> Path:
     """The absolute path of the configuration that the command line asks for; the file may be missing.
 

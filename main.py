@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import command_line
 from command_line import INSTALLATION, complain, is_terminal, show, show_json, styled
-from commands import keygen
+from commands import keygen, tokens, users
 from errors import EXIT_FAILED, EXIT_GOOD, ScheduleError, UsageError
 from utils import format_count, printable, redact, utc_now
 
@@ -362,6 +362,7 @@ def _parser() -> argparse.ArgumentParser:
             ("main.py validate --config new.yaml", "check a configuration without touching anything"),
             ("main.py doctor", "try every storage for real, and say what to do where one fails"),
             *keygen.EXAMPLES[:1],
+            *users.EXAMPLES[:1],
             ("main.py remove", "take the lines of this configuration out again"),
         ],
     )
@@ -393,6 +394,8 @@ def _parser() -> argparse.ArgumentParser:
         ("main.py doctor ONEDRIVE", "only this storage"),
     ).add_argument("storages", nargs="*", metavar="STORAGE", help="only these storages (default: everything)")
     keygen.add_arguments(add(keygen.keygen, keygen.HELP, *keygen.EXAMPLES))
+    for group in (users, tokens):
+        group.add_commands(add(group.GROUP, group.HELP, *group.EXAMPLES))
     add(schema, "print the JSON Schema of config.yaml", ("main.py schema > config.schema.json", "for your editor"))
     add(
         remove,
@@ -406,12 +409,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    command: Callable[[argparse.Namespace], int],
+    command: Callable[[argparse.Namespace], int] | str,
     meaning: str,
     *examples: tuple[str, str],
 ) -> argparse.ArgumentParser:
+    """``command`` is a function with the name of the command, or the name of one that has commands of its own."""
     parser = commands.add_parser(
-        command.__name__,
+        command if isinstance(command, str) else command.__name__,
         help=meaning,
         description=f"{meaning[0].upper()}{meaning[1:]}.",
         epilog=command_line.examples_text(examples),
@@ -419,7 +423,8 @@ def _add_command(
         allow_abbrev=False,
     )
     command_line.add_common_options(parser, is_subcommand=True)
-    parser.set_defaults(command=command)
+    if not isinstance(command, str):
+        parser.set_defaults(command=command)
     return parser
 
 

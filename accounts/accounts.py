@@ -42,10 +42,23 @@ class Accounts:
 
     # --- users ---------------------------------------------------------------------------------------------------
 
+    def check_new_name(self, name: str) -> None:
+        """Raises UsageError where no user can be added by this name: before somebody types a password in vain."""
+        _check_name(name)
+        with self._database.reading() as connection:
+            _refuse_namesake(connection, name)
+
+    def user(self, name: str) -> User:
+        """The user of this name. Raises UsageError where there is none."""
+        for user in self.users():
+            if user.name == name:
+                return user
+        raise _unknown_user(name, [user.name for user in self.users()])
+
     def add_user(self, name: str, role: Role, password: Secret, now: datetime) -> User:
         """A new user. Raises UsageError where there is one of this name, or name or password will not do."""
         _check_name(name)
-        check_new_password(password, name)
+        check_new_password(password.reveal(), name)
         hashed = hash_password(password)
         with self._database.writing() as connection:
             _refuse_namesake(connection, name)
@@ -63,7 +76,7 @@ class Accounts:
 
     def set_password(self, name: str, password: Secret) -> None:
         """Another password. All sessions of the user end. Raises UsageError where there is no such user."""
-        check_new_password(password, name)
+        check_new_password(password.reveal(), name)
         self._change_user(name, "UPDATE users SET password_hash = ? WHERE name = ?", hash_password(password))
 
     def set_role(self, name: str, role: Role) -> None:
@@ -77,10 +90,8 @@ class Accounts:
     def _change_user(self, name: str, statement: str, *values: str) -> None:
         with self._database.writing() as connection:
             if not connection.execute(statement, (*values, name)).rowcount:
-                known = ", ".join(row[0] for row in connection.execute("SELECT name FROM users ORDER BY name"))
-                raise UsageError(
-                    f"There is no user {name!r}. " + (f"There are {known}." if known else "There is none.")
-                )
+                known = connection.execute("SELECT name FROM users ORDER BY name").fetchall()
+                raise _unknown_user(name, [row[0] for row in known])
             connection.execute("DELETE FROM sessions WHERE user = ?", (name,))
 
     # --- signing in and out --------------------------------------------------------------------------------------
@@ -181,10 +192,8 @@ class Accounts:
         """It is refused from now on. Raises UsageError where there is none of this name."""
         with self._database.writing() as connection:
             if not connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount:
-                known = ", ".join(row[0] for row in connection.execute("SELECT name FROM tokens ORDER BY name"))
-                raise UsageError(
-                    f"There is no token {name!r}. " + (f"There are {known}." if known else "There is none.")
-                )
+                known = connection.execute("SELECT name FROM tokens ORDER BY name").fetchall()
+                raise UsageError(f"There is no token {name!r}. " + _there_are([row[0] for row in known]))
 
     def token(self, text: str, now: datetime) -> Token | None:
         """The token of this text, unless it has expired."""
@@ -216,6 +225,14 @@ def _refuse_namesake(connection: sqlite3.Connection, name: str) -> None:
     for (known,) in connection.execute("SELECT name FROM users"):
         if known.casefold() == name.casefold():
             raise UsageError(f"There is a user {known} already. main.py user password {known} gives another password.")
+
+
+def _unknown_user(name: str, known: list[str]) -> UsageError:
+    return UsageError(f"There is no user {name!r}. " + _there_are(known))
+
+
+def _there_are(names: list[str]) -> str:
+    return f"There are {', '.join(names)}." if names else "There is none."
 
 
 def _check_name(name: str) -> None:

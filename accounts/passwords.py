@@ -17,9 +17,11 @@ SHORTEST_PASSWORD = 12
 _LONGEST_PASSWORD = 1024
 
 
-def check_new_password(password: Secret, name: str) -> None:
-    """Refuse a password that is guessed first. Raises UsageError, which never quotes it."""
-    text = password.reveal()
+def check_new_password(text: str, name: str) -> None:
+    """Refuse a password that is guessed first. Raises UsageError, which never quotes it.
+
+    It is no Secret yet: of a refused one such as "short" the message about it would be redacted.
+    """
     if len(text) < SHORTEST_PASSWORD:
         raise UsageError(
             f"The password is too short: it needs at least {SHORTEST_PASSWORD} characters. Four or five words that "

@@ -117,6 +117,7 @@ def _load(
     builder = Builder(environment, storages, keep, problems, has_identity=identity_file is not None)
     backups = builder.backups(record) if with_backups else ()
     signers = trusted_keys(record, problems)
+    dashboard = dashboard_settings(record, environment, problems)
     metrics_file = local_file(record, "METRICS_FILE", environment, problems)
     configuration_storages = storages.all(also_unused=all_storages)
     state_directory = _path_setting(STATE_DIR, environment, problems) or absolute.parent / "state"
@@ -135,7 +136,7 @@ def _load(
         trusted_keys=signers,
         identity_file=identity_file,
         metrics_file=Path(metrics_file) if metrics_file else None,
-        dashboard=dashboard_settings(record, environment, problems),
+        dashboard=dashboard,
         log_format=LogFormat(record.text("LOG_FORMAT") or LogFormat.TEXT),
         warnings=problems.warnings,
     )

@@ -184,8 +184,8 @@ def listen_address(text: str) -> tuple[str, int]:
 
     Port 0 is any that is free. Raises ValueError.
     """
-    host, _, port = text.rpartition(":")
-    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
         raise ValueError("must be an address and a port, such as 127.0.0.1:8642 or [::1]:8642")
     is_in_brackets = host.startswith("[") and host.endswith("]")
     address = host[1:-1] if is_in_brackets else host
