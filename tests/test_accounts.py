@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,11 +108,12 @@ def test_no_two_users_differ_in_upper_and_lower_case_only(accounts: Accounts, an
 
 
 def test_who_is_not_there_cannot_be_changed(accounts: Accounts, anna: str) -> None:
-    for change in (
+    changes: tuple[Callable[[], None], ...] = (
         lambda: accounts.set_password("tom", PASSWORD),
         lambda: accounts.set_role("tom", Role.VIEWER),
         lambda: accounts.remove_user("tom"),
-    ):
+    )
+    for change in changes:
         with pytest.raises(UsageError, match=r"There is no user 'tom'\. There are anna\."):
             change()
 
@@ -164,11 +165,12 @@ def test_a_session_ends_however_much_it_is_used(accounts: Accounts, anna: str) -
 def test_sessions_end_with_the_password_the_role_and_the_user(accounts: Accounts, anna: str) -> None:
     accounts.add_user("tom", Role.VIEWER, PASSWORD, NOW)
     other = accounts.begin_session("tom", NOW)
-    for change in (
+    changes: tuple[Callable[[], None], ...] = (
         lambda: accounts.set_password(anna, Secret("another long password")),
         lambda: accounts.set_role(anna, Role.VIEWER),
         lambda: accounts.remove_user(anna),
-    ):
+    )
+    for change in changes:
         begun = accounts.begin_session(anna, NOW)
         assert begun
         assert accounts.session(begun[0], NOW)

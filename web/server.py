@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from asyncio import TimerHandle, Transport
@@ -26,11 +28,13 @@ def bind(settings: DashboardSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=128)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    except OSError as error:
+        # Python's own text of the error has the address in it once more.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        question = " Is it running already?" if error.errno == errno.EADDRINUSE else ""
         raise DashboardError(
-            f"The dashboard cannot listen on {_netloc(settings.host, settings.port)}: {reason}. Is it running already? "
-            "Another address is given by --listen HOST:PORT, or by LISTEN below DASHBOARD in config.yaml."
+            f"The dashboard cannot listen on {_netloc(settings.host, settings.port)}: {reason}.{question} Another "
+            "address is given by --listen HOST:PORT, or by LISTEN below DASHBOARD in config.yaml."
         ) from error
 
 
