@@ -394,6 +394,17 @@ def _parser() -> argparse.ArgumentParser:
         ("main.py doctor ONEDRIVE", "only this storage"),
     ).add_argument("storages", nargs="*", metavar="STORAGE", help="only these storages (default: everything)")
     _add_keys_and_accounts(add)
+    _add_schema_and_remove(add)
+    return parser
+
+
+def _add_keys_and_accounts(add: Callable[..., argparse.ArgumentParser]) -> None:
+    keygen.add_arguments(add(keygen.keygen, keygen.HELP, *keygen.EXAMPLES))
+    for group in (users, tokens):
+        group.add_commands(add(group.GROUP, group.HELP, *group.EXAMPLES))
+
+
+def _add_schema_and_remove(add: Callable[..., argparse.ArgumentParser]) -> None:
     add(schema, "print the JSON Schema of config.yaml", ("main.py schema > config.schema.json", "for your editor"))
     add(
         remove,
@@ -402,13 +413,6 @@ def _parser() -> argparse.ArgumentParser:
         ("main.py remove --config /old/config.yaml", "those of one that was moved or deleted"),
         ("main.py remove --orphaned", "those of every configuration that does not exist any more"),
     ).add_argument("--orphaned", action="store_true", help="the lines of every configuration that does not exist")
-    return parser
-
-
-def _add_keys_and_accounts(add: Callable[..., argparse.ArgumentParser]) -> None:
-    keygen.add_arguments(add(keygen.keygen, keygen.HELP, *keygen.EXAMPLES))
-    for group in (users, tokens):
-        group.add_commands(add(group.GROUP, group.HELP, *group.EXAMPLES))
 
 
 def _add_command(
