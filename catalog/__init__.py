@@ -8,5 +8,6 @@ Import this package only where the catalog is used: SQLAlchemy takes a fifth of 
 from catalog.catalog import Catalog, open_catalog
 from catalog.check_queries import LastChecks
 from catalog.queries import LastRuns
+from catalog.standing_queries import StandingFacts
 
-__all__ = ["Catalog", "LastChecks", "LastRuns", "open_catalog"]
+__all__ = ["Catalog", "LastChecks", "LastRuns", "StandingFacts", "open_catalog"]

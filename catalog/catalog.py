@@ -8,11 +8,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from catalog import check_queries, history_queries, queries, usage_queries
+from catalog import check_queries, history_queries, queries, standing_queries, usage_queries
 from catalog.check_queries import LastChecks
 from catalog.database import Database
 from catalog.queries import LastRuns
 from catalog.sqlite import SqliteDatabase
+from catalog.standing_queries import StandingFacts
 from model import Check, Run, RunPoint, RunStatus, Secret, Usage
 
 # Of the runs that are found on targets, so many are recorded in one transaction: others wait no longer than that.
@@ -60,6 +61,19 @@ class Catalog:
     def last_runs(self, backup_ids: Iterable[str]) -> dict[str, LastRuns]:
         """The last run and the last good run of each of these backups."""
         return self._database.read(partial(queries.last_runs, backup_ids=list(backup_ids)))
+
+    def standing_facts(
+        self, folders: Mapping[str, Sequence[tuple[str, str]]], *, until: datetime, earlier: datetime
+    ) -> dict[str, StandingFacts]:
+        """What is known of how these backups stand, all of one moment.
+
+        ``folders`` are the ids of backups with the places where their copies lie: for each target the name of its
+        storage, and its folder there with a slash at the end. Runs that began after ``until`` count as none but in
+        ``last`` and ``last_good``. Some good runs from before ``earlier`` are among the good ones.
+        """
+        return self._database.read(
+            partial(standing_queries.standing_facts, folders=folders, until=until, earlier=earlier)
+        )
 
     def runs(self, backup_id: str, limit: int, *, before: datetime | None = None) -> list[Run]:
         """The newest runs of a backup, newest first; with ``before``, of those that began earlier than that."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -40,22 +41,30 @@ def runs_of_all(
     return load_runs(connection, sa.and_(*conditions), runs.c.started.desc(), runs.c.id.desc(), limit=limit)
 
 
+POINT_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
+    runs.c.id,
+    runs.c.started,
+    runs.c.ended,
+    runs.c.status,
+    archives.c.size,
+    archives.c.content_size,
+    archives.c.file_count,
+)
+
+
+def run_point(row: Sequence[Any]) -> RunPoint:
+    """Of a row that begins with POINT_COLUMNS."""
+    return RunPoint(row[0], row[1], row[2], RunStatus(row[3]), row[4], row[5], row[6])
+
+
 def history(connection: sa.Connection, backup_id: str, since: datetime) -> list[RunPoint]:
     question = (
-        sa.select(
-            runs.c.id,
-            runs.c.started,
-            runs.c.ended,
-            runs.c.status,
-            archives.c.size,
-            archives.c.content_size,
-            archives.c.file_count,
-        )
+        sa.select(*POINT_COLUMNS)
         .select_from(runs.outerjoin(archives, archives.c.run_id == runs.c.id))
         .where(runs.c.backup_id == backup_id, runs.c.started >= since)
         .order_by(runs.c.started, runs.c.id)
     )
-    return [RunPoint(row[0], row[1], row[2], RunStatus(row[3]), *row[4:]) for row in connection.execute(question)]
+    return [run_point(row) for row in connection.execute(question)]
 
 
 def outcomes(connection: sa.Connection, backup_id: str, since: datetime) -> list[tuple[datetime, RunStatus]]:
