@@ -25,7 +25,7 @@ from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
     from catalog import Catalog
-    from model import Backup, Check, Configuration, Run
+    from model import Backup, Configuration, Run
     from operations.running.dry_run import DryRun
     from operations.status.overview import Standing
 
@@ -147,7 +147,9 @@ def _run_all(
             _tell(arguments, backup, run)
     tidy_up(configuration, utc_now())
     if arguments.json:
-        show_json({"runs": [_run_document(run) for run in runs]})
+        from operations.status.documents import run_document
+
+        show_json({"runs": [run_document(run) for run in runs]})
     return next(code for code in _WORST_FIRST if code in exit_codes)
 
 
@@ -224,7 +226,9 @@ def _show_overview(arguments: argparse.Namespace, configuration: Configuration, 
 
     standings = overview(configuration, catalog, utc_now())
     if arguments.json:
-        show_json({"backups": [_standing_document(standing) for standing in standings]})
+        from operations.status.documents import standing_document
+
+        show_json({"backups": [standing_document(standing) for standing in standings]})
     elif not standings:
         show(f"There is no backup in {configuration.path} yet. Write one there; docs/config.md shows how.")
     else:
@@ -345,59 +349,6 @@ def _local(moment: datetime) -> str:
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
-
-
-def _run_document(run: Run | None) -> dict[str, object] | None:
-    if run is None:
-        return None
-    return {
-        "id": run.id,
-        "backup": run.backup_id,
-        "status": run.status.value,
-        "started": run.started.isoformat(),
-        "ended": run.ended.isoformat() if run.ended else None,
-        "slot": run.slot.isoformat() if run.slot else None,
-        "message": run.message,
-        "archive": run.archive.name if run.archive else None,
-        "files": run.archive.file_count if run.archive else None,
-        "content_size": run.archive.content_size if run.archive else None,
-        "archive_size": run.archive.size if run.archive else None,
-        "sha256": run.archive.sha256 if run.archive else None,
-        "copies": [
-            {"storage": copy.storage, "key": copy.key, "status": copy.status.value, "error": copy.error}
-            for copy in run.copies
-        ],
-    }
-
-
-def _standing_document(standing: Standing) -> dict[str, object]:
-    return {
-        "backup": standing.backup_id,
-        "configured": standing.backup is not None,
-        "enabled": standing.backup is not None and standing.backup.enabled,
-        "last": _run_document(standing.last),
-        "last_good": _run_document(standing.last_good),
-        "last_proven": _check_document(standing.checks.proven),
-        "last_verified": _check_document(standing.checks.verified),
-        "last_checks": {kind.value: _check_document(check) for kind, check in standing.checks.last.items()},
-        "damaged": [_check_document(check) for check in standing.checks.damaged],
-        "next_run": standing.next_run.isoformat() if standing.next_run else None,
-    }
-
-
-def _check_document(check: Check | None) -> dict[str, object] | None:
-    if check is None:
-        return None
-    return {
-        "id": check.id,
-        "kind": check.kind.value,
-        "copy": check.copy,
-        "target": check.target,
-        "started": check.started.isoformat(),
-        "ended": check.ended.isoformat(),
-        "outcome": check.outcome.value,
-        "message": check.message,
-    }
 
 
 def _dry_run_document(result: DryRun) -> dict[str, object]:

@@ -54,7 +54,7 @@ POINT_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
 
 def run_point(row: Sequence[Any]) -> RunPoint:
     """Of a row that begins with POINT_COLUMNS."""
-    return RunPoint(row[0], row[1], row[2], RunStatus(row[3]), row[4], row[5], row[6])
+    return RunPoint(row[0], row[1], row[2], _STATUSES[row[3]], row[4], row[5], row[6])
 
 
 def history(connection: sa.Connection, backup_id: str, since: datetime) -> list[RunPoint]:

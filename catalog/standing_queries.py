@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from catalog.check_queries import LastChecks, last_checks
 from catalog.history_queries import POINT_COLUMNS, run_point
-from catalog.queries import last_runs, schedule_since
+from catalog.queries import LastRuns, last_runs, load_runs, schedule_since
 from catalog.schema import archives, backups, copies, runs
 from catalog.usage_queries import last_usage
 from model import Run, RunPoint, RunStatus, Usage
@@ -26,12 +26,14 @@ EARLIER_GOOD = 5
 class StandingFacts:
     """What the catalog knows of how one backup stands.
 
-    ``newest`` has the newest run of each status. ``good`` has the newest good runs, and some of a month earlier, oldest
+    ``last_ended`` is the newest run that has ended and was not skipped. ``newest`` has the newest run of each status.
+    ``good`` has the newest good runs, and some of a month earlier, oldest
     first. ``copies`` has for each storage and folder on it the run of the newest good copy there.
     """
 
     last: Run | None = None
     last_good: Run | None = None
+    last_ended: Run | None = None
     newest: Mapping[RunStatus, RunPoint] = field(default_factory=dict)
     good: tuple[RunPoint, ...] = ()
     copies: Mapping[tuple[str, str], RunPoint] = field(default_factory=dict)
@@ -51,11 +53,13 @@ def standing_facts(
     newest = _newest_of_each_status(connection, ids, until)
     good = _good_runs(connection, ids, until, NEWEST_GOOD)
     good_earlier = _good_runs(connection, ids, earlier, EARLIER_GOOD)
+    ended = _last_ended(connection, newest, last)
     checks, usage, since = last_checks(connection, ids), last_usage(connection, ids), schedule_since(connection)
     return {
         backup_id: StandingFacts(
             last=last[backup_id].last,
             last_good=last[backup_id].last_good,
+            last_ended=ended.get(backup_id),
             newest=newest[backup_id],
             good=_merged(good_earlier[backup_id], good[backup_id]),
             copies=_last_copies(
@@ -87,6 +91,22 @@ def _newest_of_each_status(
     for backup_id, point in _points(connection, runs.c.id.in_(run_ids)):
         found[backup_id][point.status] = point
     return found
+
+
+def _last_ended(
+    connection: sa.Connection, newest: Mapping[str, Mapping[RunStatus, RunPoint]], last: Mapping[str, LastRuns]
+) -> dict[str, Run]:
+    """For each backup; mostly it is the last run, which is here already."""
+    wanted = {}
+    for backup_id, of_status in newest.items():
+        ended = [run for run in of_status.values() if run.status not in (RunStatus.RUNNING, RunStatus.SKIPPED)]
+        if ended:
+            wanted[backup_id] = max(ended, key=lambda run: (run.started, run.id)).id
+    known = {run.id: run for each in last.values() for run in (each.last, each.last_good) if run is not None}
+    missing = [run_id for run_id in wanted.values() if run_id not in known]
+    if missing:
+        known |= {run.id: run for run in load_runs(connection, runs.c.id.in_(missing))}
+    return {backup_id: known[run_id] for backup_id, run_id in wanted.items()}
 
 
 def _good_runs(connection: sa.Connection, ids: Sequence[str], until: datetime, count: int) -> dict[str, list[RunPoint]]:

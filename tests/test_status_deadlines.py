@@ -134,6 +134,13 @@ def test_what_was_due_before_it_was_scheduled_was_never_promised() -> None:
     assert not is_late(past(since=None), "20 12:00")
 
 
+def test_a_backup_that_ran_and_is_not_scheduled_is_late_when_it_would_have_been_due() -> None:
+    by_hand = past(run("19 12:00"), since=None)
+    assert not is_late(by_hand, "20 02:19")
+    (found,) = late(NIGHTLY, by_hand, "20 02:20")
+    assert found.reason == "No run has begun, as it is not scheduled."
+
+
 def test_what_never_runs_is_never_late() -> None:
     what = past(run("02 02:00"))
     assert is_late(what, "20 12:00")

@@ -9,8 +9,9 @@ late from its deadline on, until a good copy is there. Three things excuse it:
 - ``BEFORE`` said "not this time", for no more than seven days and three slots in a row.
 - The target takes only one copy for each day, month … (``ONLY``), and has that of the period.
 
-A failed or a partial run is no excuse, and none that was interrupted. What was due before the backup was scheduled
-was never promised. Runs that began more than a day after ``now`` are those of a wrong clock, and count as nothing.
+A failed or a partial run is no excuse, and none that was interrupted. What was due before the backup was scheduled, or
+had its first good run where it is not scheduled, was never promised. Runs that began more than a day after ``now`` are
+those of a wrong clock, and count as nothing.
 """
 
 from __future__ import annotations
@@ -68,16 +69,17 @@ class Late:
 
 
 def late_targets(backup: Backup, past: Past, now: datetime, zone: tzinfo | None = None) -> tuple[Late, ...]:
-    """What of a backup is late, what for longest first; nothing where it is disabled, unscheduled or never due.
+    """What of a backup is late, what for longest first; nothing where it is disabled or never due.
 
     ``zone`` is the one that cron runs in (default: the machine's).
     """
     zone = zone or local_zone()
     horizon = now + CLOCK_ERROR
-    if not backup.enabled or past.scheduled_since is None:
+    if not backup.enabled:
         return ()
     look = _Look(backup, past, now, zone, {s: run for s, run in past.newest.items() if run.started <= horizon})
-    since = past.scheduled_since if past.scheduled_since <= horizon else None
+    since = past.scheduled_since
+    since = since if since is not None and since <= horizon else None
     found: dict[tuple[datetime, datetime | None], list[Target]] = {}
     for target in backup.targets:
         copy = past.copies.get(str(target))
@@ -147,6 +149,7 @@ class _Look:
         self.patience = patience(backup, past.usual)
         self._backup = backup
         self._usual = past.usual
+        self._is_scheduled = past.scheduled_since is not None
         self._now = now
         self._zone = zone
         self._newest = newest
@@ -185,7 +188,7 @@ class _Look:
         runs = [run for run in self._newest.values() if covered_until(run) >= slot]
         run = max(runs, key=lambda run: (run.started, run.id), default=None)
         if run is None:
-            return "No run has begun since then."
+            return "No run has begun since then." if self._is_scheduled else "No run has begun, as it is not scheduled."
         began = f"The run that began at {run.started.astimezone(self._zone):%Y-%m-%d %H:%M}"
         return {
             RunStatus.RUNNING: f"{began} is still under way.",

@@ -1,38 +1,30 @@
-"""How every backup stands: its last run, its last good run, its next run, and how far it is proven."""
+"""How every backup stands: its runs, its copies on each target, what is late, unusual or damaged, how far it is proven.
+
+:func:`overview` asks the catalog once for all backups. Who watches for longer asks it for :func:`facts_of` those that
+changed, and makes a :func:`standing` of them as often as the time passes: that one is pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
-from catalog import Catalog, LastChecks
-from model import Backup, Check, CheckKind, CheckOutcome, Configuration, Run
+from catalog import Catalog, LastChecks, StandingFacts
+from model import Backup, Configuration
+from operations.copies.layout import folder_key
+from operations.status.deadlines import CLOCK_ERROR, Late, Past, late_targets
+from operations.status.levels import level_of
+from operations.status.notices import notices_of
+from operations.status.sizes import sizes, usual_duration
+from operations.status.standing import Standing, TargetStanding
 from schedules.times import next_runs
 
+__all__ = ["Standing", "facts_of", "overview", "standing", "standings"]
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One backup. ``backup`` is None where it is no longer in the configuration: its copies stay, nothing runs."""
-
-    backup_id: str
-    backup: Backup | None
-    last: Run | None
-    last_good: Run | None
-    next_run: datetime | None
-    checks: LastChecks
-
-    @property
-    def concerns(self) -> list[Check]:
-        """The checks that somebody should know of: each copy that was found damaged and not found well since, the
-        newest drill unless it passed, and the newest verification where it could not be done."""
-        concerns = list(self.checks.damaged)
-        verified, drilled = self.checks.last.get(CheckKind.VERIFY), self.checks.last.get(CheckKind.DRILL)
-        if verified is not None and verified.outcome is CheckOutcome.NOT_DONE:
-            concerns.append(verified)
-        if drilled is not None and drilled.outcome is not CheckOutcome.PASSED:
-            concerns.append(drilled)
-        return concerns
+# Good runs from before then tell how a backup grows in a month.
+_TREND = timedelta(days=30)
 
 
 def overview(configuration: Configuration, catalog: Catalog, now: datetime) -> Sequence[Standing]:
@@ -47,23 +39,65 @@ def standings(
 ) -> Sequence[Standing]:
     """How these backups stand, in this order. Raises CatalogError."""
     configured = {backup.id: backup for backup in configuration.backups}
-    runs = catalog.last_runs(ids)
-    checks = catalog.last_checks(ids)
-    found = []
-    for backup_id in ids:
-        backup = configured.get(backup_id)
-        upcoming = next_runs(backup.intervals, now, 1) if backup is not None and backup.enabled else []
-        found.append(
-            Standing(
-                backup_id,
-                backup,
-                runs[backup_id].last,
-                runs[backup_id].last_good,
-                upcoming[0] if upcoming else None,
-                checks[backup_id] if backup is None else _on_its_targets(checks[backup_id], backup),
-            )
+    facts = facts_of(ids, configured, catalog, now)
+    state = configuration.state_directory
+    return [standing(backup_id, configured.get(backup_id), facts[backup_id], now, state) for backup_id in ids]
+
+
+def facts_of(
+    backup_ids: Collection[str], configured: Mapping[str, Backup], catalog: Catalog, now: datetime
+) -> dict[str, StandingFacts]:
+    """What the catalog knows of these backups, all of one moment. Raises CatalogError."""
+    folders = {
+        backup_id: [
+            (target.storage.name, folder_key(target.path, backup_id))
+            for target in (configured[backup_id].targets if backup_id in configured else ())
+        ]
+        for backup_id in backup_ids
+    }
+    return catalog.standing_facts(folders, until=now + CLOCK_ERROR, earlier=now - _TREND)
+
+
+def standing(
+    backup_id: str, backup: Backup | None, facts: StandingFacts, now: datetime, state_directory: Path
+) -> Standing:
+    """How a backup stands now; ``backup`` is None for one that is no longer configured. Pure."""
+    usual = usual_duration(facts.good)
+    late: tuple[Late, ...] = ()
+    targets: tuple[TargetStanding, ...] = ()
+    checks = facts.checks
+    if backup is not None:
+        copies = {
+            str(target): facts.copies[place]
+            for target in backup.targets
+            if (place := (target.storage.name, folder_key(target.path, backup_id))) in facts.copies
+        }
+        late = late_targets(backup, Past(facts.scheduled_since, facts.newest, copies, usual), now)
+        used = {usage.target: usage for usage in facts.usage}
+        late_names = {name for each in late for name in each.targets}
+        targets = tuple(
+            TargetStanding(target, copies.get(name), used.get(name), name in late_names)
+            for target in backup.targets
+            for name in [str(target)]
         )
-    return found
+        checks = _on_its_targets(checks, backup)
+    upcoming = next_runs(backup.intervals, now, 1) if backup is not None and backup.enabled else []
+    bare = Standing(
+        backup_id,
+        backup,
+        facts.last,
+        facts.last_good,
+        upcoming[0] if upcoming else None,
+        checks,
+        last_ended=facts.last_ended,
+        is_scheduled=facts.scheduled_since is not None,
+        targets=targets,
+        late=late,
+        sizes=sizes(facts.good),
+        usual_duration=usual,
+    )
+    noticed = replace(bare, notices=notices_of(bare, now, state_directory))
+    return replace(noticed, level=level_of(noticed))
 
 
 def _on_its_targets(checks: LastChecks, backup: Backup) -> LastChecks:
