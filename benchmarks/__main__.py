@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import archives, encryption, hosts, restores, starts, storages
+from benchmarks import archives, dashboard, encryption, hosts, restores, starts, storages
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
@@ -99,7 +99,20 @@ def _restores(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
     write_report("benchmarks-restore", title, pages, archives.REPOSITORY / "docs", encryption.peers(restores.peers()))
 
 
-_PAGES = {"archives": _archives, "storages": _storages, "hosts": _hosts, "restore": _restores}
+def _dashboard(_corpora: Path, work: Path, _arguments: argparse.Namespace) -> None:
+    tables = dashboard.reading(work)
+    write_report(
+        "benchmarks-dashboard", "Benchmarks of the dashboard", tables, archives.REPOSITORY / "docs", "", dashboard.ABOUT
+    )
+
+
+_PAGES = {
+    "archives": _archives,
+    "storages": _storages,
+    "hosts": _hosts,
+    "restore": _restores,
+    "dashboard": _dashboard,
+}
 
 
 def _memory(corpora: list[Path], work: Path) -> Table:

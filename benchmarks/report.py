@@ -28,18 +28,28 @@ class Table:
     bars: Sequence[tuple[str, float]] = ()
 
 
-def write_report(name: str, title: str, tables: Sequence[Table], docs: Path, peers: str) -> None:
-    """Write ``<name>.md`` and ``<name>.svg`` into the folder ``docs``; ``peers`` names the measured versions."""
+_WHOLE_PROCESSES = """\
+Made by `make bench` (the programs are in `benchmarks/`). Every figure is the median of whole processes,
+start-up included; the commands took turns, each with its input warm in memory. What counts is the ratio:
+the seconds depend on the machine."""
+
+
+def write_report(
+    name: str, title: str, tables: Sequence[Table], docs: Path, peers: str, about: str = _WHOLE_PROCESSES
+) -> None:
+    """Write ``<name>.md`` and ``<name>.svg`` into the folder ``docs``.
+
+    ``peers`` names the measured versions of other programs, ``""`` where there are none; ``about`` says what the
+    figures are.
+    """
     (docs / f"{name}.svg").write_text(_chart([table for table in tables if table.bars]))
     parts = [
         f"# {title}",
         "",
-        "Made by `make bench` (the programs are in `benchmarks/`). Every figure is the median of whole processes,",
-        "start-up included; the commands took turns, each with its input warm in memory. What counts is the ratio:",
-        "the seconds depend on the machine.",
+        about,
         "",
         f"Measured on {date.today().isoformat()} on {machine()}.",
-        f"The others: {peers}.",
+        *([f"The others: {peers}."] if peers else []),
         "",
         f"![Seconds of each command]({name}.svg)",
     ]

@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 from benchmarks.archives import REPOSITORY, holdfast
-from benchmarks.long_history import fill_catalog
 from benchmarks.measure import Contender, take_turns
 from benchmarks.rebuild import COPIES, rebuilding
 from benchmarks.report import Table
+from tests.support import big_catalog
+from utils import utc_now
 
 _BACKUPS_WITH_HISTORY = 1_000
 _RUNS = 1_000_000
+_CHECKS_EACH = 200
 
 # A crontab(1) that keeps its table in a file, so that nothing of the machine is touched.
 _CRONTAB = """#!/bin/sh
@@ -37,9 +39,10 @@ def starting(work: Path, rounds: int) -> Table:
         name = f"main.py sync, unchanged, {count:,} backups"
         contenders.append(Contender(name, holdfast("main.py", folder, "sync"), environment=environment))
     folder = work / "overview"
-    _configure(folder, _BACKUPS_WITH_HISTORY)
-    (folder / "state").mkdir(mode=0o700)
-    fill_catalog(folder / "state", _RUNS, [f"bench/backup-{number}" for number in range(_BACKUPS_WITH_HISTORY)])
+    folder.mkdir()
+    (folder / "config.yaml").write_text(big_catalog.configuration_text(_BACKUPS_WITH_HISTORY))
+    runs_each = _RUNS // _BACKUPS_WITH_HISTORY
+    big_catalog.fill(folder / "state", _BACKUPS_WITH_HISTORY, runs_each, utc_now(), checks=_CHECKS_EACH)
     name = f"backup.py, {_BACKUPS_WITH_HISTORY:,} backups, {_RUNS:,} runs"
     contenders.append(Contender(name, holdfast("backup.py", folder)))
     results = take_turns(contenders, rounds, lambda: None)

@@ -35,8 +35,10 @@ def configuration_text(backups: int, per_project: int = 5) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fill(state: Path, backups: int, runs_each: int, now: datetime, *, seed: int = 1) -> None:
+def fill(state: Path, backups: int, runs_each: int, now: datetime, *, seed: int = 1, checks: int = 0) -> None:
     """Have a catalog in ``state`` with ``runs_each`` daily runs of each backup, the last one the night before ``now``.
+
+    ``checks`` is how many verifications, and how many drills, each backup has had.
 
     About one run in thirty is not good; sizes grow slowly. The indexes are made at the end, which is quicker.
     """
@@ -59,6 +61,7 @@ def fill(state: Path, backups: int, runs_each: int, now: datetime, *, seed: int 
             connection.executemany(
                 "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?)", [copy for *_, copies in rows for copy in copies]
             )
+            connection.executemany(_INSERT_CHECK, _checks(backup_id, checks, now))
             for target in ("LOCAL:first", "LOCAL:second"):
                 values = (backup_id, target, 30, 30 * 100 * _MIB, now.strftime(_TIME))
                 connection.execute("INSERT INTO usage VALUES (?, ?, ?, ?, ?)", values)
@@ -68,6 +71,21 @@ def fill(state: Path, backups: int, runs_each: int, now: datetime, *, seed: int 
 
 
 _Row = tuple[object, ...]
+
+_INSERT_CHECK = (
+    "INSERT INTO checks (id, backup_id, kind, copy, target, started, ended, outcome, message) "
+    "VALUES (?, ?, ?, ?, 'LOCAL:first', ?, ?, ?, '')"
+)
+
+
+def _checks(backup_id: str, count: int, now: datetime) -> Iterator[_Row]:
+    """Each copy is checked several times; one in a hundred checks failed, and the last but one of these stands."""
+    for kind in ("verify", "drill"):
+        for number in range(count):
+            started = (now - timedelta(hours=count - number)).strftime(_TIME)
+            copy = f"{now - timedelta(days=number % 50):%Y%m%dT%H%M%SZ}"
+            outcome = "failed" if number % 100 == 98 else "passed"
+            yield f"{backup_id} {kind} {number}", backup_id, kind, copy, started, started, outcome
 
 
 def _runs(
