@@ -5,6 +5,7 @@ Import the fixture ``dashboard`` into the module that uses it, or :func:`running
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -120,14 +121,13 @@ def running_dashboard(holdfast: Holdfast, settings: DashboardSettings | None = N
         yield Dashboard(holdfast, services, base, stack.enter_context(ExitStack()))
 
 
-@pytest.fixture
-def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Holdfast:
-    """An installation with one backup, shop/files, of a small folder. Change its configuration as the test needs it."""
-    holdfast = Holdfast(tmp_path / "holdfast")
+def new_installation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Holdfast:
+    """An installation in ``folder`` with one backup, shop/files, of a small folder."""
+    holdfast = Holdfast(folder / "holdfast")
     # What the dashboard loads again when config.yaml changes, it loads with the environment of this process.
     monkeypatch.setenv("LOCAL_STORAGE_ROOT", str(holdfast.storage))
     monkeypatch.setenv("STATE_DIR", str(holdfast.state))
-    source = tmp_path / "source"
+    source = folder / "source"
     source.mkdir()
     (source / "hello.txt").write_text("Hello.\n")
     holdfast.configure(source)
@@ -135,7 +135,29 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Holdfast:
 
 
 @pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Holdfast:
+    """One of its own for each test. Change its configuration as the test needs it."""
+    return new_installation(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def shared_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """One for all tests of a module that only ask."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        running_dashboard(new_installation(tmp_path_factory.mktemp("dashboard"), monkeypatch)) as dashboard,
+    ):
+        yield dashboard
+
+
+@pytest.fixture
 def dashboard(installation: Holdfast) -> Iterator[Dashboard]:
     """The dashboard of ``installation``, which runs."""
     with running_dashboard(installation) as dashboard:
         yield dashboard
+
+
+def sample_path(path: str) -> str:
+    """A route's path with something in place of each parameter: of the backup shop/files, where it names one."""
+    samples = {"project": "shop", "name": "files", "timestamp": "20261120T030000Z", "date": "2026-11-20"}
+    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: samples.get(found[1], "x"), path)
