@@ -41,7 +41,17 @@ MAY_IMPORT = {
     "main": {*COMMAND, "commands"},
     "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
     "restore": {"command_line", "commands"},
-    "web": {*COMMON, "accounts", "archives", "catalog", "config", "operations", "schedules", "storages"},
+    "web": {
+        *COMMON,
+        "command_line",
+        "accounts",
+        "archives",
+        "catalog",
+        "config",
+        "operations",
+        "schedules",
+        "storages",
+    },
     "dashboard": {*COMMAND, "accounts", "catalog", "web"},
     "commands": {
         *COMMAND,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web.api import backups, configuration, description, health, metrics, runs, schedule, storage
+from web.api import actions, backups, configuration, description, health, live, metrics, runs, schedule, storage
 from web.api import overview as overview_api
 from web.pages import overview, sign_in, static
 
@@ -21,4 +21,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
     static.router,
     overview.router,
+    live.router,
+    actions.router,
 )

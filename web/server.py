@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from errors import DashboardError
 from model import DashboardSettings
+from web.services import Services
 
 _SLOWEST_HEADERS = 15.0  # seconds from the connection to the end of the first request's headers
 _MOST_CONNECTIONS = 500
@@ -47,7 +48,7 @@ def url(settings: DashboardSettings, listening: socket.socket) -> str:
 
 def new_server(application: FastAPI, settings: DashboardSettings) -> uvicorn.Server:
     """A server that is not started yet. Raises DashboardError where the certificate cannot be used."""
-    return uvicorn.Server(_config(application, settings))
+    return _Server(_config(application, settings), application)
 
 
 def serve(server: uvicorn.Server, listening: socket.socket) -> None:
@@ -85,6 +86,18 @@ def _config(application: FastAPI, settings: DashboardSettings) -> uvicorn.Config
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     return config
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of events first: they never end by themselves, and uvicorn would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, application: FastAPI) -> None:
+        super().__init__(config)
+        self._services: Services = application.state.services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._services.broadcaster.end_streams()
+        await super().shutdown(sockets)
 
 
 class _ImpatientProtocol(H11Protocol):

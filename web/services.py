@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -15,6 +15,9 @@ from catalog import Catalog, open_catalog
 from model import Configuration, DashboardSettings
 from web.configured import Configured
 from web.current_metrics import CurrentMetrics
+from web.jobs import Jobs
+from web.levels import level
+from web.live import Broadcaster
 from web.security.audit import Audit
 from web.security.sign_in_limits import PasswordChecks
 from web.snapshot import Snapshot
@@ -32,6 +35,8 @@ class Services:
     audit: Audit
     password_checks: PasswordChecks
     metrics: CurrentMetrics
+    jobs: Jobs
+    broadcaster: Broadcaster
 
 
 @contextmanager
@@ -47,7 +52,10 @@ def open_services(
         catalog = stack.enter_context(closing(open_catalog(configuration.state_directory, configuration.catalog_url)))
         configured = Configured(configuration, env_file)
         snapshot = stack.enter_context(closing(Snapshot(catalog, configured)))
+        broadcaster = stack.enter_context(closing(Broadcaster(configuration.state_directory)))
+        snapshot.listen(lambda changed: broadcaster.backups_changed(_changes(snapshot, changed)))
         snapshot.start()
+        broadcaster.start()
         yield Services(
             settings=settings,
             configured=configured,
@@ -57,7 +65,15 @@ def open_services(
             audit=Audit(configuration.state_directory),
             password_checks=stack.enter_context(closing(PasswordChecks(accounts))),
             metrics=CurrentMetrics(configured, catalog),
+            jobs=Jobs(configured, env_file),
+            broadcaster=broadcaster,
         )
+
+
+def _changes(snapshot: Snapshot, changed: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What pages are told of backups that changed. One that is gone has no level."""
+    states = snapshot.view.states
+    return {each: {"level": level(states[each].standing) if each in states else None} for each in changed}
 
 
 def services_of(request: Request) -> Services:
