@@ -8,15 +8,19 @@ out. A time is in seconds since 1970, and 0 where it never came, so that an aler
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from catalog import Catalog
-from model import Backup, CheckKind, CheckOutcome, Configuration, Run, RunStatus, Target, Usage
+from model import Backup, CheckKind, CheckOutcome, Configuration, Run, RunPoint, RunStatus
 from operations.metrics_file import CONFIG_VALID
-from operations.status.overview import Standing, overview
+from operations.status.deadlines import covered_until, patience
+from operations.status.levels import Level
+from operations.status.overview import overview
+from operations.status.standing import Standing, TargetStanding
+from schedules.times import next_runs
 from utils import HOLDFAST_VERSION, redact
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 _NEVER = "never"
 _STATUSES = (*(status.value for status in RunStatus), _NEVER)
+_LEVELS = tuple(level for level in Level if level is not Level.ORPHANED)
 _COPY_STATUSES = (RunStatus.GOOD, RunStatus.PARTIAL, RunStatus.FAILED, RunStatus.SKIPPED)
 
 
@@ -42,45 +47,31 @@ class _OfTarget(NamedTuple):
 
     name: str
     help: str
-    value: Callable[[_Place], float | None]
-
-
-class _Place(NamedTuple):
-    """One target of one backup. ``usage`` is None where it was never measured."""
-
-    standing: Standing
-    target: Target
-    usage: Usage | None
+    value: Callable[[TargetStanding], float | None]
 
 
 def current_metrics(
     configuration: Configuration, catalog: Catalog, now: datetime, *, is_config_valid: bool = True
 ) -> bytes:
     """The metrics of what the catalog says now. Raises CatalogError."""
-    standings = overview(configuration, catalog, now)
-    usage = catalog.last_usage([backup.id for backup in configuration.backups])
-    return metrics(standings, usage, is_config_valid=is_config_valid)
+    return metrics(overview(configuration, catalog, now), is_config_valid=is_config_valid)
 
 
-def metrics(
-    standings: Sequence[Standing], usage: Mapping[str, Iterable[Usage]], *, is_config_valid: bool = True
-) -> bytes:
-    """All metrics. ``usage`` is by the id of a backup."""
+def metrics(standings: Sequence[Standing], *, is_config_valid: bool = True) -> bytes:
+    """All metrics of these backups."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.registry import Collector
 
     class Families(Collector):
         def collect(self) -> Iterable[Metric]:
-            return _families(standings, usage, is_config_valid)
+            return _families(standings, is_config_valid)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Families())
     return generate_latest(registry)
 
 
-def _families(
-    standings: Sequence[Standing], usage: Mapping[str, Iterable[Usage]], is_config_valid: bool
-) -> Iterator[Metric]:
+def _families(standings: Sequence[Standing], is_config_valid: bool) -> Iterator[Metric]:
     from prometheus_client.metrics_core import GaugeMetricFamily
 
     yield GaugeMetricFamily(CONFIG_VALID, "Whether config.yaml could be read and has no error.", float(is_config_valid))
@@ -95,16 +86,16 @@ def _families(
         _add(family, ((whose, gauge.value(standing)) for standing, whose in configured))
         yield family
     yield _statuses(configured)
+    yield _levels(configured)
     yield from _checks(configured)
     places = [
-        (_Place(standing, target, by_target.get(str(target))), [*whose, shown(str(target))])
+        (standing, target, [*whose, shown(target.name)])
         for standing, whose in configured
-        for by_target in [{each.target: each for each in usage.get(standing.backup_id, ())}]
-        for target in _backup(standing).targets
+        for target in standing.targets
     ]
     for of_target in _OF_TARGETS:
         family = GaugeMetricFamily(of_target.name, of_target.help, labels=[*labels, "target"])
-        _add(family, ((whose, of_target.value(place)) for place, whose in places))
+        _add(family, ((whose, of_target.value(target)) for _, target, whose in places))
         yield family
     yield _copy_statuses(places)
 
@@ -127,6 +118,17 @@ def _statuses(configured: Iterable[tuple[Standing, list[str]]]) -> Metric:
     return family
 
 
+def _levels(configured: Iterable[tuple[Standing, list[str]]]) -> Metric:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    text = "How the backup stands on the whole: 1 for its level, 0 for the others."
+    family = GaugeMetricFamily("holdfast_backup_level", text, labels=["backup", "project", "level"])
+    for standing, whose in configured:
+        for level in _LEVELS:
+            family.add_metric([*whose, level.name.lower()], float(level is standing.level))
+    return family
+
+
 def _checks(configured: Sequence[tuple[Standing, list[str]]]) -> Iterator[Metric]:
     """The newest verification and drill of each backup that has had one, however it ended."""
     from prometheus_client.metrics_core import GaugeMetricFamily
@@ -146,7 +148,7 @@ def _checks(configured: Sequence[tuple[Standing, list[str]]]) -> Iterator[Metric
     yield outcomes
 
 
-def _copy_statuses(places: Iterable[tuple[_Place, list[str]]]) -> Metric:
+def _copy_statuses(places: Iterable[tuple[Standing, TargetStanding, list[str]]]) -> Metric:
     from prometheus_client.metrics_core import GaugeMetricFamily
 
     text = (
@@ -154,10 +156,10 @@ def _copy_statuses(places: Iterable[tuple[_Place, list[str]]]) -> Metric:
         "took none because of ONLY."
     )
     family = GaugeMetricFamily("holdfast_target_status", text, labels=["backup", "project", "target", "status"])
-    for (standing, target, _), whose in places:
+    for standing, target, whose in places:
         run = standing.last if standing.last is not None and standing.last.copies else standing.last_good
         statuses = {copy.storage: copy.status for copy in run.copies} if run is not None else {}
-        status = statuses.get(str(target))
+        status = statuses.get(target.name)
         for each in _COPY_STATUSES if status is not None else ():
             family.add_metric([*whose, each.value], float(each is status))
     return family
@@ -172,7 +174,7 @@ def _backup(standing: Standing) -> Backup:
     return standing.backup
 
 
-def _started(run: Run | None) -> float:
+def _started(run: Run | RunPoint | None) -> float:
     return run.started.timestamp() if run is not None else 0.0
 
 
@@ -190,11 +192,16 @@ def _of_archive(name: str) -> Callable[[Standing], float | None]:
     return value
 
 
-def _last_good_copy(place: _Place) -> float:
-    run = place.standing.last_good
-    copies = run.copies if run is not None else ()
-    is_there = any(copy.storage == str(place.target) and copy.status is RunStatus.GOOD for copy in copies)
-    return _started(run) if is_there else 0.0
+def _deadline(standing: Standing) -> float | None:
+    """It can be compared with the clock of whoever reads it, also where nothing has written anything since."""
+    backup, good = _backup(standing), standing.last_good
+    if standing.late_since is not None:
+        return standing.late_since.timestamp()
+    if good is None or not backup.enabled:
+        return None
+    point = RunPoint(good.id, good.started, good.ended, good.status)
+    slots = next_runs(backup.intervals, covered_until(point), 1)
+    return (slots[0] + patience(backup, standing.usual_duration)).timestamp() if slots else None
 
 
 _OF_BACKUPS = (
@@ -258,22 +265,37 @@ _OF_BACKUPS = (
         "When it runs next by its intervals; none where it is disabled.",
         lambda standing: standing.next_run.timestamp() if standing.next_run is not None else None,
     ),
+    _OfBackup(
+        "holdfast_backup_late",
+        "Whether a good copy of a run that was due is missing on a target, as of when this was written.",
+        lambda standing: float(bool(standing.late)),
+    ),
+    _OfBackup(
+        "holdfast_backup_deadline_timestamp_seconds",
+        "When it is late, or since when it is; none where it is disabled, or never due.",
+        _deadline,
+    ),
 )
 
 _OF_TARGETS = (
     _OfTarget(
         "holdfast_target_last_good_timestamp_seconds",
         "When the run of the newest good copy on this target began; 0: there is none.",
-        _last_good_copy,
+        lambda target: _started(target.last_good),
     ),
     _OfTarget(
         "holdfast_target_copies",
         "How many copies lie on this target, as measured after the last run.",
-        lambda place: float(place.usage.copies) if place.usage is not None else None,
+        lambda target: float(target.usage.copies) if target.usage is not None else None,
     ),
     _OfTarget(
         "holdfast_target_used_bytes",
         "How much they use there, with all that lies beside them, as measured after the last run.",
-        lambda place: float(place.usage.size) if place.usage is not None else None,
+        lambda target: float(target.usage.size) if target.usage is not None else None,
+    ),
+    _OfTarget(
+        "holdfast_target_late",
+        "Whether a good copy of a run that was due is missing on this target, as of when this was written.",
+        lambda target: float(target.is_late),
     ),
 )

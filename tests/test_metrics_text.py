@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from model import (
     Copy,
     FileSource,
     Run,
+    RunPoint,
     RunStatus,
     Secret,
     StorageDefinition,
@@ -28,7 +30,10 @@ from model import (
     Usage,
 )
 from operations.metrics import metrics
-from operations.status.overview import Standing
+from operations.status.deadlines import Late
+from operations.status.levels import Level
+from operations.status.standing import Standing, TargetStanding
+from schedules.times import next_runs
 from tests.support.metrics import Metrics
 from tests.support.product_code import ROOT
 
@@ -55,7 +60,19 @@ FAILED = replace(
     status=RunStatus.FAILED,
     copies=(Copy(str(DISK), "k", RunStatus.GOOD, 1), Copy(str(S3), "k", RunStatus.FAILED, error="no answer")),
 )
-NEVER = Standing(BACKUP.id, BACKUP, None, None, None, LastChecks())
+POINT = RunPoint(GOOD.id, GOOD.started, GOOD.ended, GOOD.status)
+
+
+def standing_of(backup: Backup, last: Run | None = None, good: Run | None = None, **others: Any) -> Standing:
+    """With its targets, of which each has the copy of ``good`` and has been measured."""
+    point = RunPoint(good.id, good.started, good.ended, good.status) if good is not None else None
+    usage = Usage(backup.id, "", 1, 1, NOW) if good is not None else None
+    targets = tuple(TargetStanding(target, point, usage, is_late=False) for target in backup.targets)
+    others = {"checks": LastChecks(), "targets": targets, "next_run": None, **others}
+    return Standing(backup.id, backup, last, good, **others)
+
+
+NEVER = standing_of(BACKUP, level=Level.NEVER_RUN)
 
 
 def check(kind: CheckKind, outcome: CheckOutcome, hours_ago: float) -> Check:
@@ -67,9 +84,22 @@ def test_what_is_said_of_a_backup_whose_last_run_failed() -> None:
     verified = check(CheckKind.VERIFY, CheckOutcome.PASSED, 3)
     proven, drilled = check(CheckKind.DRILL, CheckOutcome.PASSED, 200), check(CheckKind.DRILL, CheckOutcome.FAILED, 2)
     checks = LastChecks(verified, proven, {CheckKind.VERIFY: verified, CheckKind.DRILL: drilled}, (verified,))
-    standing = Standing(BACKUP.id, BACKUP, FAILED, GOOD, NOW + timedelta(hours=14), checks)
-    usage = {BACKUP.id: [Usage(BACKUP.id, str(DISK), 7, 10**12 + 1, NOW), Usage(BACKUP.id, "OLD", 9, 9, NOW)]}
-    found = Metrics(metrics([standing], usage))
+    late = Late((str(S3),), False, NOW - timedelta(hours=10), NOW - timedelta(hours=9), GOOD.started, "It failed.")
+    standing = Standing(
+        BACKUP.id,
+        BACKUP,
+        FAILED,
+        GOOD,
+        NOW + timedelta(hours=14),
+        checks,
+        targets=(
+            TargetStanding(DISK, POINT, Usage(BACKUP.id, str(DISK), 7, 10**12 + 1, NOW), is_late=False),
+            TargetStanding(S3, None, None, is_late=True),
+        ),
+        late=(late,),
+        level=Level.LATE,
+    )
+    found = Metrics(metrics([standing]))
 
     def of_backup(name: str) -> float | None:
         return found.get(f"holdfast_backup_{name}", backup="shop/files", project="Shop")
@@ -96,13 +126,31 @@ def test_what_is_said_of_a_backup_whose_last_run_failed() -> None:
     assert len(found.all("holdfast_target_copies")) == 1, "only of the targets that the backup has now"
     assert found.get("holdfast_target_status", target="S3", status="failed") == 1
     assert found.get("holdfast_target_status", target="DISK:nightly", status="failed") == 0
-    assert found.get("holdfast_target_last_good_timestamp_seconds", target="S3") == GOOD.started.timestamp()
+    assert found.get("holdfast_target_last_good_timestamp_seconds", target="DISK:nightly") == GOOD.started.timestamp()
+    assert found.get("holdfast_target_last_good_timestamp_seconds", target="S3") == 0
+    assert [found.get("holdfast_target_late", target=str(target)) for target in BACKUP.targets] == [0, 1]
+    assert of_backup("late") == 1
+    assert of_backup("deadline_timestamp_seconds") == late.since.timestamp()
+    assert found.get("holdfast_backup_level", level="late") == 1
+    assert sum(found.all("holdfast_backup_level").values()) == 1
     assert found.get("holdfast_config_valid") == 1
     assert found.get("holdfast_build_info") == 1
 
 
+def test_the_deadline_follows_from_the_last_good_run_and_the_intervals() -> None:
+    """So that it can be compared with the clock long after it was written: cron may have died since."""
+    good = replace(GOOD, started=NOW, ended=NOW + timedelta(minutes=10))
+    with_usual = standing_of(BACKUP, good, good, usual_duration=timedelta(minutes=10))
+    deadline = Metrics(metrics([with_usual])).get("holdfast_backup_deadline_timestamp_seconds")
+    assert deadline is not None
+    due = next_runs(BACKUP.intervals, good.ended or NOW, 1)[0]
+    assert due < datetime.fromtimestamp(deadline, UTC) < due + timedelta(hours=1)
+    disabled = standing_of(replace(BACKUP, enabled=False), good, good)
+    assert Metrics(metrics([disabled])).get("holdfast_backup_deadline_timestamp_seconds") is None
+
+
 def test_a_backup_that_never_ran_has_times_that_alerts_see() -> None:
-    found = Metrics(metrics([NEVER], {}, is_config_valid=False))
+    found = Metrics(metrics([NEVER], is_config_valid=False))
     assert found.get("holdfast_backup_status", status="never") == 1
     for name in ("last_run", "last_good", "last_verified", "last_proven"):
         assert found.get(f"holdfast_backup_{name}_timestamp_seconds") == 0
@@ -114,7 +162,7 @@ def test_a_backup_that_never_ran_has_times_that_alerts_see() -> None:
 
 
 def test_names_and_units_are_those_that_prometheus_asks_for() -> None:
-    found = Metrics(metrics([Standing(BACKUP.id, BACKUP, GOOD, GOOD, NOW, LastChecks())], {}))
+    found = Metrics(metrics([standing_of(BACKUP, GOOD, GOOD)]))
     assert all(re.fullmatch(r"holdfast_[a-z_]+", name) for name in found.types)
     assert set(found.types.values()) == {"gauge"}
     assert all(text.endswith(".") and len(text) > 20 for text in found.help.values())
@@ -122,7 +170,7 @@ def test_names_and_units_are_those_that_prometheus_asks_for() -> None:
 
 def test_an_orphaned_backup_is_left_out() -> None:
     orphan = Standing("gone/files", None, GOOD, GOOD, None, LastChecks())
-    assert b"gone" not in metrics([orphan, NEVER], {"gone/files": [Usage("gone/files", "S3", 1, 1, NOW)]})
+    assert b"gone" not in metrics([orphan, NEVER])
 
 
 # What a configuration may have in a name: anything but control characters and surrogates.
@@ -132,8 +180,8 @@ NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from
 @given(project=NAMES, path=NAMES)
 def test_any_name_comes_back_from_the_text(project: str, path: str) -> None:
     target = replace(DISK, path=path)
-    standing = replace(NEVER, backup=replace(BACKUP, project=project, targets=(target,)))
-    found = Metrics(metrics([standing], {}))
+    standing = standing_of(replace(BACKUP, project=project, targets=(target,)))
+    found = Metrics(metrics([standing]))
     assert found.get("holdfast_backup_enabled", project=project) == 1
     assert found.get("holdfast_target_last_good_timestamp_seconds", project=project, target=f"DISK:{path}") == 0
 
@@ -142,7 +190,7 @@ def test_a_secret_in_a_name_is_taken_out() -> None:
     Secret("canary-of-the-metrics")
     backup = replace(BACKUP, project="canary-of-the-metrics", targets=(replace(DISK, path="canary-of-the-metrics"),))
     failed = replace(FAILED, message="canary-of-the-metrics")
-    text = metrics([Standing(backup.id, backup, failed, None, None, LastChecks())], {})
+    text = metrics([standing_of(backup, failed)])
     assert b"canary" not in text
     assert Metrics(text).get("holdfast_target_last_good_timestamp_seconds", target="DISK:****") == 0
 
@@ -150,17 +198,15 @@ def test_a_secret_in_a_name_is_taken_out() -> None:
 @pytest.mark.parametrize("count", [1, 40])
 def test_there_are_no_more_series_than_the_configuration_asks_for(count: int) -> None:
     """Whatever ran: what a run says, such as a message or the name of a file, makes none."""
-    standings = [
-        Standing(f"shop/{number}", replace(BACKUP, id=f"shop/{number}"), FAILED, GOOD, NOW, LastChecks())
-        for number in range(count)
-    ]
-    assert len(Metrics(metrics(standings, {})).series) == 2 + count * (12 + 7 + 2 * (1 + 4))
+    standings = [standing_of(replace(BACKUP, id=f"shop/{number}"), FAILED, GOOD) for number in range(count)]
+    assert len(Metrics(metrics(standings)).series) == 2 + count * (13 + 7 + 7 + 2 * (4 + 4))
 
 
 def test_the_documentation_names_every_metric_and_no_other() -> None:
     text = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
     passed = check(CheckKind.VERIFY, CheckOutcome.PASSED, 1)
-    standing = Standing(BACKUP.id, BACKUP, GOOD, GOOD, NOW, LastChecks(last={CheckKind.VERIFY: passed}))
-    made = {name for name, _ in Metrics(metrics([standing], {BACKUP.id: [Usage(BACKUP.id, "S3", 1, 1, NOW)]})).series}
+    checks = LastChecks(last={CheckKind.VERIFY: passed})
+    standing = standing_of(BACKUP, GOOD, GOOD, next_run=NOW, checks=checks)
+    made = {name for name, _ in Metrics(metrics([standing])).series}
     assert set(re.findall(r"^\| `(holdfast_\w+)`", text, re.MULTILINE)) == made
     assert set(re.findall(r"\bholdfast_\w+", text)) == made, "in a rule"
