@@ -6,7 +6,10 @@ from fastapi import APIRouter
 
 from web.api import actions, backups, configuration, description, health, live, metrics, runs, schedule, storage
 from web.api import overview as overview_api
+from web.pages import backups as backup_pages
 from web.pages import overview, sign_in, static
+from web.pages import runs as run_pages
+from web.pages import storage as storage_pages
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -23,4 +26,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     overview.router,
     live.router,
     actions.router,
+    backup_pages.router,
+    run_pages.router,
+    storage_pages.router,
 )

@@ -15,6 +15,7 @@ from catalog import Catalog, open_catalog
 from model import Configuration, DashboardSettings
 from web.configured import Configured
 from web.current_metrics import CurrentMetrics
+from web.fragments import Fragments
 from web.jobs import Jobs
 from web.levels import level
 from web.live import Broadcaster
@@ -32,6 +33,7 @@ class Services:
     catalog: Catalog
     accounts: Accounts
     snapshot: Snapshot
+    fragments: Fragments
     audit: Audit
     password_checks: PasswordChecks
     metrics: CurrentMetrics
@@ -62,6 +64,7 @@ def open_services(
             catalog=catalog,
             accounts=accounts,
             snapshot=snapshot,
+            fragments=Fragments(),
             audit=Audit(configuration.state_directory),
             password_checks=stack.enter_context(closing(PasswordChecks(accounts))),
             metrics=CurrentMetrics(configured, catalog),

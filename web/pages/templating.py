@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from utils import HOLDFAST_VERSION
+from web.pages.filters import FILTERS, badge_of, zone_name
 from web.pages.static import asset
 from web.security.principal import Principal
 from web.security.problems import Problem
@@ -30,7 +31,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(asset=asset, version=HOLDFAST_VERSION)
+    made.filters.update(FILTERS)
+    made.globals.update(asset=asset, version=HOLDFAST_VERSION, badge_of=badge_of, zone_name=zone_name)
     return made
 
 
