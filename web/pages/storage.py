@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import groupby
 
 from fastapi import APIRouter, Request
@@ -23,6 +24,8 @@ router = APIRouter(include_in_schema=False)
 
 _BACKUPS = 50
 _ENTRIES = 100
+_WEEK = timedelta(days=7)
+_FAR_ENTRIES = 10
 
 
 @router.get("/storage")
@@ -47,6 +50,7 @@ def schedule_page(request: Request, who: Viewer, services: ServicesOf) -> Respon
     """What is due next."""
     view, now = services.snapshot.view, utc_now()
     entries = schedule(view, now, _ENTRIES).entries
+    entries = [entry for entry in entries if entry.at <= now + _WEEK] or entries[:_FAR_ENTRIES]
 
     def day_of(entry: ScheduleEntry) -> object:
         return entry.at.astimezone(local_zone()).date()
