@@ -26,6 +26,7 @@ from interruption import end_cleanly_on_signals
 if TYPE_CHECKING:
     from catalog import Catalog
     from model import Backup, Configuration, Run
+    from operations.observer import Observer
     from operations.running.dry_run import DryRun
     from operations.status.overview import Standing
 
@@ -129,13 +130,18 @@ def _run_all(
     """Run them one after the other, each with the scheduled time that it fulfils."""
     from operations.housekeeping import tidy_up
     from operations.running.run import is_fulfilled
+    from operations.telling.around import Telling
     from utils import utc_now
 
+    teller = command_line.new_teller(arguments, configuration, catalog)
     runs = []
     exit_codes = {EXIT_GOOD}
     for backup, slot in due:
         try:
-            run = _run_one(arguments, configuration, backup, catalog, slot)
+            with Telling(teller, backup) as telling:
+                run = telling.run = _run_one(arguments, configuration, backup, catalog, slot, telling.observer)
+                if run is not None:
+                    _tell(arguments, backup, run)
         except AlreadyRunningError as error:
             if slot is None or not is_fulfilled(catalog, backup, slot):
                 complain(str(error))
@@ -144,7 +150,6 @@ def _run_all(
         if run is not None:
             runs.append(run)
             exit_codes.add(_exit_code(run))
-            _tell(arguments, backup, run)
     tidy_up(configuration, utc_now())
     if arguments.json:
         from operations.status.documents import run_document
@@ -159,6 +164,7 @@ def _run_one(
     backup: Backup,
     catalog: Catalog,
     slot: datetime | None,
+    watcher: Observer,
 ) -> Run | None:
     from model import ActivityKind
     from operations.activities import Publication
@@ -172,7 +178,7 @@ def _run_one(
         Progress(backup.id, expected, quiet=arguments.quiet or arguments.json) as progress,
         Publication(configuration.state_directory, ActivityKind.BACKUP, backup.id, expected) as publication,
     ):
-        observer = Observers(progress, publication)
+        observer = Observers(progress, publication, watcher)
         return run_backup(configuration, backup, catalog, slot=slot, observer=observer)
 
 

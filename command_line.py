@@ -19,7 +19,9 @@ import errors
 from utils import redact
 
 if TYPE_CHECKING:
+    from catalog import Catalog
     from model import Configuration, Problem
+    from operations.telling.teller import Teller
 
 
 def _installation() -> Path:
@@ -105,6 +107,33 @@ def configuration_path(arguments: argparse.Namespace) -> Path:
     """
     path: Path = (arguments.config or INSTALLATION / "config.yaml").absolute()
     return path.resolve() if ".." in path.parts else path
+
+
+def env_file(arguments: argparse.Namespace) -> Path | None:
+    """The absolute path of the file that ``--env-file`` names."""
+    path: Path | None = arguments.env_file
+    return path.absolute() if path else None
+
+
+def python() -> Path:
+    """The interpreter of the virtual environment, by the same name whether it was started as python or python3."""
+    in_environment = Path(sys.prefix, "bin", "python")
+    is_environment = sys.prefix != sys.base_prefix
+    return in_environment if is_environment and in_environment.exists() else Path(sys.executable)
+
+
+def same_configuration(arguments: argparse.Namespace, path: Path) -> tuple[str, ...]:
+    """The options by which another process of ours reads this configuration, too."""
+    variables = env_file(arguments)
+    return ("--config", str(path), *(("--env-file", str(variables)) if variables else ()))
+
+
+def new_teller(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog | None) -> Teller:
+    """Who tells people, in this process."""
+    from operations.telling.teller import new_teller
+
+    options = same_configuration(arguments, configuration.path)
+    return new_teller(configuration, catalog, python(), INSTALLATION, options)
 
 
 def load(arguments: argparse.Namespace, *, warn: bool = True) -> Configuration:

@@ -153,28 +153,12 @@ def remove(arguments: argparse.Namespace) -> int:
 def _lines(configuration: Configuration, arguments: argparse.Namespace) -> list[bytes]:
     from schedules.crontab_lines import scheduled_lines
 
-    return scheduled_lines(configuration, _python(), INSTALLATION, _env_file(arguments))
+    return scheduled_lines(configuration, command_line.python(), INSTALLATION, command_line.env_file(arguments))
 
 
 def _backup_command(configuration: Configuration, arguments: argparse.Namespace, *options: str) -> list[str]:
-    env_file = _env_file(arguments)
-    return [
-        *(str(_python()), str(INSTALLATION / "backup.py"), "--config", str(configuration.path)),
-        *(("--env-file", str(env_file)) if env_file else ()),
-        *options,
-    ]
-
-
-def _python() -> Path:
-    """The interpreter of the virtual environment, by the same name whether it was started as python or python3."""
-    in_environment = Path(sys.prefix, "bin", "python")
-    is_environment = sys.prefix != sys.base_prefix
-    return in_environment if is_environment and in_environment.exists() else Path(sys.executable)
-
-
-def _env_file(arguments: argparse.Namespace) -> Path | None:
-    env_file: Path | None = arguments.env_file
-    return env_file.absolute() if env_file else None
+    same = command_line.same_configuration(arguments, configuration.path)
+    return [str(command_line.python()), str(INSTALLATION / "backup.py"), *same, *options]
 
 
 def _orphaned_owners(text: bytes) -> list[Path]:

@@ -45,18 +45,22 @@ def why_invalid(url: Secret) -> str | None:
 
 
 def _send(url: Secret, message: Message) -> None:
-    from apprise import Apprise, NotifyFormat, NotifyType
+    from apprise import NotifyFormat, NotifyType
+    from apprise.conversion import convert_between
 
+    convert: Any = convert_between  # which has no annotations
     service = _service(url)
     with _said() as said:
         try:
-            sender = Apprise(asset=_asset())
-            sender.add(service)
-            is_taken = sender.notify(
-                title=message.title,
-                body=message.body,
-                notify_type=NotifyType(message.level.value),
-                body_format=NotifyFormat.TEXT,
+            # Not by Apprise.notify, which has threads of its own: a process waits for these when it ends, for as long
+            # as a server stalls.
+            shown = service.resolve_format(NotifyFormat.TEXT)
+            title, body = (
+                convert(NotifyFormat.TEXT, shown, content=text) if is_in_body else text
+                for text, is_in_body in ((message.title, service.title_maxlen <= 0), (message.body, True))
+            )
+            is_taken = service.notify(
+                title=title, body=body, notify_type=NotifyType(message.level.value), body_format=shown
             )
         except Exception as error:  # of 190 services, somebody else's code: whatever it is, the message was not taken
             raise NotificationError(_reason([f"{type(error).__name__}: {error}"])) from error

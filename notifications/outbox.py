@@ -19,7 +19,7 @@ from pathlib import Path
 
 from model import Secret
 from notifications.message import Level, Message
-from utils import format_timestamp, fsync_directory, make_private_directory, parse_timestamp
+from utils import format_timestamp, make_private_directory, parse_timestamp, replace_private_file
 
 GIVEN_UP_AFTER = timedelta(days=3)
 MOST_MESSAGES = 1_000
@@ -137,24 +137,7 @@ class Outbox:
             "next_try": format_timestamp(waiting.next_try) if waiting.next_try else None,
             "reason": waiting.reason,
         }
-        replace_file(path, json.dumps(document, indent=1) + "\n")
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a private file so that after a kill or a power cut it is the old or the new one. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-        fsync_directory(path.parent)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+        replace_private_file(path, json.dumps(document, indent=1) + "\n")
 
 
 def _file_key(waiting: Waiting) -> str:

@@ -35,7 +35,7 @@ MAY_IMPORT = {
         *COMMON,
         *("sources", "hosts", "archives", "storages", "catalog", "schedules", "interruption", "notifications"),
     },
-    "command_line": {*COMMON, "config", "operations"},
+    "command_line": {*COMMON, "catalog", "config", "operations"},  # catalog: for an annotation
     "interruption": {"errors", "utils"},
     "progress": {*COMMON, "command_line"},
     "main": {*COMMAND, "commands"},

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ def missed_runs(configuration: Configuration, catalog: Catalog, now: datetime) -
     missed = []
     for backup in backups:
         runs = _runs_in(last_runs.get(backup.id))
-        if _mark_dead_runs(configuration, catalog, backup, runs, now):
+        if mark_dead_runs(configuration, catalog, backup, runs.values(), now):
             runs = _runs_in(catalog.last_runs([backup.id]).get(backup.id))
         slot = missed_slot(backup.intervals, now, since[backup.id], runs.values())
         if slot is None:
@@ -64,11 +64,11 @@ def _runs_in(last: LastRuns | None) -> dict[str, Run]:
     return {run.id: run for run in runs if run is not None}
 
 
-def _mark_dead_runs(
-    configuration: Configuration, catalog: Catalog, backup: Backup, runs: dict[str, Run], now: datetime
+def mark_dead_runs(
+    configuration: Configuration, catalog: Catalog, backup: Backup, runs: Iterable[Run], now: datetime
 ) -> bool:
     """Whether a run that seemed to be under way turned out to be dead: nobody holds the lock of its backup."""
-    if not any(run.status is RunStatus.RUNNING for run in runs.values()):
+    if not any(run.status is RunStatus.RUNNING for run in runs):
         return False
     try:
         with lock_backup(configuration.state_directory, backup.id):

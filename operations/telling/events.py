@@ -93,7 +93,7 @@ def of_recorded_check(
 
 
 def of_lateness(
-    slot: datetime | None, targets: Sequence[str], told: Told, now: datetime
+    slot: datetime | None, targets: Sequence[str], reason: str, told: Told, now: datetime
 ) -> tuple[Occurrence | None, Told]:
     """Whether it is to be told that these targets are late; ``slot`` is when their copies were due, None where none is
     late and that has an end to tell."""
@@ -107,7 +107,8 @@ def of_lateness(
         return None, told
     trouble = Trouble(Event.LATE, slot, now, targets=tuple(targets))
     key = f"late {slot.isoformat()} {' '.join(targets)}"
-    return Occurrence(key, frozenset({Event.LATE}), trouble=trouble), told.with_trouble(LATE, trouble)
+    occurrence = Occurrence(key, frozenset({Event.LATE}), reasons=(reason,), trouble=trouble)
+    return occurrence, told.with_trouble(LATE, trouble)
 
 
 def _last_tries(runs: Sequence[Run]) -> list[Run]:

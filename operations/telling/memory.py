@@ -16,9 +16,8 @@ from typing import Any
 
 from errors import HoldfastError
 from model import CheckKind, Event
-from notifications.outbox import replace_file
 from operations.locks import one_after_the_other
-from utils import format_timestamp, make_private_directory, parse_timestamp
+from utils import format_timestamp, make_private_directory, parse_timestamp, replace_private_file
 
 LATE, RUN = "late", "run"
 """The kinds of trouble besides those of :class:`model.CheckKind`."""
@@ -75,7 +74,7 @@ def remembered(state_directory: Path) -> Iterator[Memory]:
         if after != before:
             try:
                 make_private_directory(path.parent)
-                replace_file(path, json.dumps(after, separators=(",", ":")) + "\n")
+                replace_private_file(path, json.dumps(after, separators=(",", ":")) + "\n")
             except OSError as error:
                 raise HoldfastError(f"{path} cannot be written: {error.strerror}. Check STATE_DIR.") from error
 
