@@ -35,6 +35,18 @@ _PIECE_SIZE = 1 << 10
 _LONGEST_LINE = 256 << 20
 
 
+# What reading an index that was not written by us may raise, below DamagedArchiveError.
+_WRONG = (
+    zstandard.ZstdError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+
 class IndexWriter:
     """Collects the lines of an index, compressed; 16 MiB in memory, what is more in a file in ``spool_directory``."""
 
@@ -105,34 +117,76 @@ def read_index(chunks: Iterable[bytes]) -> Iterator[Entry]:
     """The entries of an index, in the order of the archive. Raises DamagedArchiveError."""
     try:
         lines = _lines(chunks)
-        header = json.loads(next(lines, b"{}"))
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise DamagedArchiveError("the index does not begin as an index of Holdfast does")
-        if header.get("version") != VERSION:
-            raise DamagedArchiveError(
-                f"the index has format version {header.get('version')}, and this Holdfast reads version {VERSION}"
-            )
+        _check_header(next(lines, b"{}"))
         for line in lines:
             yield _decode_entry(json.loads(line))
-    except (
-        zstandard.ZstdError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        raise DamagedArchiveError(f"the index is damaged ({type(error).__name__}: {error})") from None
+    except _WRONG as error:
+        raise _damaged(error) from None
+
+
+def index_text(chunks: Iterable[bytes], least: int) -> Iterator[bytes]:
+    """The lines of the members as they stand there, in pieces of at least ``least`` bytes, but for the last.
+
+    For whoever needs little of each line (``archives.index_glance``). Raises DamagedArchiveError.
+    """
+    try:
+        held: list[bytes] = []
+        size, is_first = 0, True
+        for piece in _whole_lines(chunks):
+            if is_first:
+                header, _, piece = piece.partition(b"\n")  # noqa: PLW2901 - the members after the first line
+                _check_header(header)
+                is_first = False
+            held.append(piece)
+            size += len(piece)
+            if size >= least:
+                yield b"".join(held)
+                held, size = [], 0
+        if is_first:
+            _check_header(b"{}")
+        if size:
+            yield b"".join(held)
+    except _WRONG as error:
+        raise _damaged(error) from None
+
+
+def entry_of_line(line: bytes) -> Entry:
+    """The member of one line. Raises DamagedArchiveError."""
+    try:
+        return _decode_entry(json.loads(line))
+    except _WRONG as error:
+        raise _damaged(error) from None
+
+
+def _check_header(line: bytes) -> None:
+    header = json.loads(line)
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise DamagedArchiveError("the index does not begin as an index of Holdfast does")
+    if header.get("version") != VERSION:
+        raise DamagedArchiveError(
+            f"the index has format version {header.get('version')}, and this Holdfast reads version {VERSION}"
+        )
+
+
+def _damaged(error: Exception) -> DamagedArchiveError:
+    return DamagedArchiveError(f"the index is damaged ({type(error).__name__}: {error})")
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in _whole_lines(chunks):
+        yield from piece[:-1].split(b"\n")
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The unpacked index in pieces that each end with a line."""
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     rest = b""
     for piece in _pieces(chunks):
         rest += decompressor.decompress(piece)
-        *complete, rest = rest.split(b"\n")
-        yield from complete
+        end = rest.rfind(b"\n") + 1
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
         if len(rest) > _LONGEST_LINE:
             raise DamagedArchiveError("the index has a line that is longer than any honest one")
     if rest or not decompressor.eof:

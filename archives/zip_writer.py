@@ -32,7 +32,7 @@ _STEPS_PER_WORKER = 6
 _BATCHES_BEFORE_PROCESSES = 16
 
 # From here on a member's packed size may not fit 32 bits: incompressible data grows by less than 0.1%.
-_ZIP64_FROM = 0xFF000000
+ZIP64_FROM = 0xFF000000
 
 Step = Callable[[], Iterable[bytes]]
 """The next bytes of the archive; waits for the worker that packs them."""
@@ -71,7 +71,7 @@ class ZipWriter:
         self._on_note = on_note
         self._on_progress = on_progress
         self._position = 0
-        self._directory = _CentralDirectory()
+        self._directory = CentralDirectory()
         self._open_contents: set[OpenContent] = set()
         self._processes: PackProcesses | None = None
         self._batch_count = 0
@@ -134,7 +134,7 @@ class ZipWriter:
             self._on_note(Note.of_error(member.path, error))
             return
         self._open_contents.add(opened)
-        large = self._large(member, zip64=member.size >= _ZIP64_FROM)
+        large = self._large(member, zip64=member.size >= ZIP64_FROM)
         yield lambda: self._begin(large)
         is_sparse = member.data_extents is not None
         zeros: Future[PackedBlock] | None = None
@@ -155,7 +155,7 @@ class ZipWriter:
         large = self._large(member, zip64=True)
         yield lambda: self._begin(large)
         latest: bytes | None = None
-        for data in _in_blocks(content.chunks()):
+        for data in in_blocks(content.chunks()):
             # The zeros of a hole may come as the same object again and again, and are packed once.
             if data is not latest:
                 latest, block = data, executor.submit(pack_data_block, data, self._codec)
@@ -229,7 +229,7 @@ class ZipWriter:
         yield end + zip_format.data_descriptor(entry)
 
 
-class _CentralDirectory:
+class CentralDirectory:
     """The central directory until its turn comes, compressed: a million records take 30 MB rather than 150."""
 
     def __init__(self) -> None:
@@ -272,7 +272,7 @@ def _look_ahead(steps: Iterator[Step], count: int) -> Iterator[Step]:
     yield from ahead
 
 
-def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of BLOCK_SIZE; the last may be shorter."""
     pieces: list[bytes] = []
     missing = BLOCK_SIZE

@@ -231,16 +231,28 @@ def index_chunks(copy: StoredCopy) -> list[bytes]:
 
 def stored_index(copy: StoredCopy) -> list[bytes]:
     """The index as it lies there. Raises DamagedArchiveError where that is not what was stored, and StorageError."""
+    return list(_checked_index(copy))
+
+
+def checked_index(copy: StoredCopy) -> Iterator[bytes]:
+    """The index of a copy, still packed, as it comes: only at its end it is known to be what was stored.
+
+    The iteration raises as :func:`read_entries` does.
+    """
+    chunks = _checked_index(copy)
+    return decrypted(chunks, copy.identities()) if copy.is_encrypted else chunks
+
+
+def _checked_index(copy: StoredCopy) -> Iterator[bytes]:
     if copy.manifest is None:
         raise DamagedArchiveError(f"{copy}: {copy.error}.")
-    # One byte more than it should have, so that an index that has grown is found, and never held as a whole.
-    chunks = list(copy.storage.get(copy.keys.index, 0, copy.manifest.index.size + 1))
     digest = hashlib.sha256()
-    for chunk in chunks:
+    # One byte more than it should have, so that an index that has grown is found, and never held as a whole.
+    for chunk in copy.storage.get(copy.keys.index, 0, copy.manifest.index.size + 1):
         digest.update(chunk)
+        yield chunk
     if digest.hexdigest() != copy.manifest.index.sha256:
         raise DamagedArchiveError(f"The index {copy.keys.index} is not what was stored (its SHA-256 differs).")
-    return chunks
 
 
 def copies_on(
