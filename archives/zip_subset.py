@@ -1,7 +1,7 @@
 """A ZIP of some members of another archive: their packed data is checked and taken over, and not packed again.
 
-Only what was packed with Zstandard is packed anew, with deflate, because the programs that people double-click a ZIP with
-do not know it. Streaming, one segment of the other archive at a time: some megabytes of memory, whatever the size.
+Only what was packed with Zstandard is packed anew, with deflate, because the programs that people double-click a ZIP
+with do not know it. Streaming, one segment of the other archive at a time: some megabytes of memory, whatever the size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Copies that somebody looks into: the listing of each is made once, and kept in ``<state>/browse`` for a while.
 
-What lies there can be thrown away at any time. It has names, so its folder is readable by its owner only, also where the
-copy is encrypted: then it is made only where the private key is on this machine, which had the files themselves.
+What lies there can be thrown away at any time. It has names, so its folder is readable by its owner only. That of an
+encrypted copy is made too, on a machine that has its private key.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class _Making:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _fetch_index(self, folder: Path) -> bool:
-        """Put the index there, not encrypted any more; where the copy has none, one made of the ZIP's own directory, and
+        """Put the index there, not encrypted any more; where the copy has none, one made of the ZIP's own directory:
         then the answer is True."""
         path = folder / INDEX
         try:

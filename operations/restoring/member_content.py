@@ -46,8 +46,8 @@ def unpacked_pieces(read: ReadRange, segment: Segment) -> list[tuple[Piece, Iter
 def parts_in_order(read: ReadRange, entries: Iterable[Entry], *, ahead: bool = True) -> Iterator[Part]:
     """The content of these members, which an index describes, one after the other.
 
-    Not ``ahead``, no more is fetched than is asked for, and no thread is used. After a part with an error comes the next
-    member. Raises ObjectNotFoundError where there is no archive.
+    Not ``ahead``, no more is fetched than is asked for, and no thread is used. After a part with an error comes the
+    next member. Raises ObjectNotFoundError where there is no archive.
     """
     damaged: Entry | None = None
     crc: RunningCrc | None = None
