@@ -148,6 +148,8 @@ def choose_to_read(arguments: argparse.Namespace) -> Choice:
 def or_the_next(choice: Choice, arguments: argparse.Namespace) -> Choice:
     """The same, or with the copy of the same run on another target, and that said, where the archive cannot be read, or
     something of the copy is missing. Where no other is better, it stays as it is."""
+    from operations.copies.trust import why_refused
+
     problem = _why_unreadable(choice.copy)
     if problem is None:
         return choice
@@ -196,22 +198,13 @@ def _why_unreadable(copy: StoredCopy) -> str | None:
 
 def require_trusted(copy: StoredCopy, *, is_wanted: bool) -> None:
     """Raises HoldfastError where a copy is not used because nobody vouches for it; says so where it is."""
+    from operations.copies.trust import why_refused
+
     refusal = why_refused(copy, is_wanted=is_wanted)
     if refusal is not None:
         raise HoldfastError(refusal)
     if copy.origin is not None and copy.origin.remark is not None:
         complain(f"warning: {copy}: {copy.origin.remark}.")
-
-
-def why_refused(copy: StoredCopy, *, is_wanted: bool) -> str | None:
-    """Why a copy that nobody vouches for is not used, unless it ``is_wanted``; None where it may be.
-
-    Where no key is trusted at all (the state folder was lost), nobody can tell, and the copy is used.
-    """
-    remark = copy.origin.remark if copy.origin is not None else None
-    if remark is None or is_wanted or not copy.keyring.trusted:
-        return None
-    return f"{copy} is not used: {remark}. If you know that it is yours, use it with --untrusted."
 
 
 def require_target(backup: Owner, storage_name: str | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json, styled
-from commands.choice import ID_HELP, listed, require_target, why_refused
+from commands.choice import ID_HELP, listed, require_target
 from commands.keys import add_key_arguments
 from commands.places import Lookup
 from errors import EXIT_FAILED, EXIT_GOOD, UsageError
@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _find(arguments: argparse.Namespace, backup_id: str, listing: Listing) -> Findings:
     from operations.copies.finding import SearchPattern, find_in_copies
+    from operations.copies.trust import why_refused
     from progress import Steps
 
     pattern = SearchPattern(os.fsencode(arguments.pattern), ignore_case=arguments.ignore_case)

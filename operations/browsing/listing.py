@@ -126,6 +126,16 @@ class Listing:
         with self._database() as database:
             return self._item(place[:-1], self._row(database, place))
 
+    def described(self, place: Place) -> tuple[Item, Entry | None]:
+        """One member with all that the index says of it; None for a folder that is no member.
+
+        Raises NothingThereError and DamagedArchiveError.
+        """
+        with self._database() as database:
+            row = self._row(database, place)
+            entries = [] if row[7] is None else list(self._entries(database, [int(row[7])]))
+        return self._item(place[:-1], row), entries[0] if entries else None
+
     def totals(self, folder: Place) -> tuple[int, int] | None:
         """Files below a folder, and their bytes; None where they are not known yet. Raises NothingThereError."""
         if not self.is_complete:

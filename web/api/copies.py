@@ -1,0 +1,216 @@
+"""The copies of a backup, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+
+from model import Backup
+from operations.browsing.downloads import Download, download_file, download_folder
+from operations.browsing.listing import Place
+from utils import printable
+from web.browsing.content_response import ContentResponse
+from web.browsing.documents import (
+    TIMESTAMP_PATTERN,
+    CopyList,
+    FolderPage,
+    FoundPage,
+    MemberDetails,
+    copy_list,
+    folder_page,
+    found_page,
+    member_details,
+)
+from web.browsing.locators import FolderParameter, PathParameter, cursor_of
+from web.browsing.reader import OpenCopy, told
+from web.security.access import Operator, Viewer
+from web.security.principal import Principal
+from web.security.problems import NotFoundProblem
+from web.services import Services, ServicesOf
+
+router = APIRouter(prefix="/api/v1", tags=["copies"])
+
+PAGE_SIZE = 200
+FOUND_SIZE = 100
+_SEARCH_SECONDS = 1.0
+
+Timestamp = Annotated[str, Path(pattern=TIMESTAMP_PATTERN, examples=["20261120T030000Z"])]
+TargetName = Annotated[
+    str | None, Query(description="One of the targets, as the list of copies has it; otherwise the first with the copy.")
+]
+After = Annotated[str | None, Query(description="`next` of the page before.")]
+
+_BINARY = {200: {"description": "The content", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
+
+
+def backup_named(services: Services, project: str, name: str) -> Backup:
+    """The backup with this id. Raises NotFoundProblem."""
+    backup_id = f"{project}/{name}"
+    for backup in services.configured.current().backups:
+        if backup.id == backup_id:
+            return backup
+    raise NotFoundProblem(f"There is no backup {backup_id} in the configuration.")
+
+
+@router.get("/backups/{project}/{name}/copies")
+async def copies(who: Viewer, services: ServicesOf, project: str, name: str) -> CopyList:  # noqa: ARG001 - signed in
+    """The copies of a backup on all of its targets, newest first. The answer may be a minute old."""
+    backup = backup_named(services, project, name)
+    return await services.copies.in_thread(list_of_copies, services, backup)
+
+
+@router.get("/backups/{project}/{name}/copies/{timestamp}/files")
+async def files(
+    who: Viewer,  # noqa: ARG001 - to be signed in is enough
+    services: ServicesOf,
+    project: str,
+    name: str,
+    timestamp: Timestamp,
+    folder: FolderParameter,
+    target: TargetName = None,
+    after: After = None,
+) -> FolderPage:
+    """What is in a folder of a copy, 200 at a time."""
+    backup, cursor = backup_named(services, project, name), cursor_of(after)
+
+    def read() -> FolderPage:
+        opened = services.copies.open_first(services, backup, timestamp, target)
+        wanted = opened.listing.start if folder is None else folder
+        if not opened.listing.knows(wanted, cursor, PAGE_SIZE):
+            opened = services.copies.open(services, backup, timestamp, target)
+        page = opened.listing.children(wanted, cursor, PAGE_SIZE)
+        return folder_page(opened.copy, opened.listing, wanted, page)
+
+    return await services.copies.in_thread(read)
+
+
+@router.get("/backups/{project}/{name}/copies/{timestamp}/search")
+async def search(
+    who: Viewer,  # noqa: ARG001 - to be signed in is enough
+    services: ServicesOf,
+    project: str,
+    name: str,
+    timestamp: Timestamp,
+    q: Annotated[
+        str,
+        Query(
+            description="A part of a name; a name with * ? [ ]; or, with a slash in it, a path. Case does not count.",
+            min_length=1,
+            max_length=500,
+            pattern="[^/]",
+        ),
+    ],
+    target: TargetName = None,
+    after: Annotated[int, Query(ge=0, le=1 << 62, description="`next` of the answer before.")] = 0,
+) -> FoundPage:
+    """Look for members by their names. An answer comes after a second at the latest; `next` searches on."""
+    backup = backup_named(services, project, name)
+
+    def read() -> FoundPage:
+        opened = services.copies.open(services, backup, timestamp, target)
+        text = q.encode("utf-8", "surrogateescape")
+        return found_page(opened.listing.search(text, after, FOUND_SIZE, _SEARCH_SECONDS))
+
+    return await services.copies.in_thread(read)
+
+
+@router.get("/backups/{project}/{name}/copies/{timestamp}/member")
+async def member(
+    who: Viewer,  # noqa: ARG001 - to be signed in is enough
+    services: ServicesOf,
+    project: str,
+    name: str,
+    timestamp: Timestamp,
+    path: PathParameter,
+    target: TargetName = None,
+) -> MemberDetails:
+    """All that is known of one member."""
+    backup = backup_named(services, project, name)
+
+    def read() -> MemberDetails:
+        opened = services.copies.open(services, backup, timestamp, target)
+        return member_details(*opened.listing.described(path))
+
+    return await services.copies.in_thread(read)
+
+
+@router.get("/backups/{project}/{name}/copies/{timestamp}/download", response_class=Response, responses=_BINARY)
+async def download(
+    who: Operator,
+    services: ServicesOf,
+    project: str,
+    name: str,
+    timestamp: Timestamp,
+    path: PathParameter,
+    target: TargetName = None,
+) -> Response:
+    """One file. Its content is checked as it is sent: the connection is closed before its end where it is damaged."""
+    backup = backup_named(services, project, name)
+
+    def find() -> tuple[OpenCopy, Download]:
+        opened = services.copies.open(services, backup, timestamp, target)
+        return opened, download_file(opened.copy, opened.listing, path)
+
+    return await _answer(services, who, find, path, printable(path[-1]) if path else "")
+
+
+@router.get("/backups/{project}/{name}/copies/{timestamp}/download-folder", response_class=Response, responses=_BINARY)
+async def download_of_folder(
+    who: Operator,
+    services: ServicesOf,
+    project: str,
+    name: str,
+    timestamp: Timestamp,
+    folder: FolderParameter,
+    target: TargetName = None,
+) -> Response:
+    """A folder, with all that is in it, as a ZIP file. As with one file, the connection is closed before the end where
+    something is damaged."""
+    backup = backup_named(services, project, name)
+
+    def find() -> tuple[OpenCopy, Download]:
+        opened = services.copies.open(services, backup, timestamp, target)
+        return opened, download_folder(opened.copy, opened.listing, folder or ())
+
+    last = printable(folder[-1]) if folder else name
+    return await _answer(services, who, find, folder or (), f"{last}-{timestamp}.zip")
+
+
+def list_of_copies(services: Services, backup: Backup) -> CopyList:
+    """What is known of the copies of a backup; waits for its storages. Raises CatalogError."""
+    known = services.copies.copies(services, backup)
+    return copy_list(backup.id, known, services.catalog.last_verified(backup.id))
+
+
+async def _answer(
+    services: Services, who: Principal, find: Callable[[], tuple[OpenCopy, Download]], place: Place, file_name: str
+) -> Response:
+    """The content, with a line in the audit log once it has ended. Raises Problem where it cannot begin."""
+
+    def begin() -> tuple[OpenCopy, Download, bytes | None]:
+        with told():
+            opened, content = find()
+            return opened, content, next(content.chunks, None)
+
+    release = services.copies.begin_download()
+    try:
+        opened, content, first = await services.copies.in_download_thread(begin)
+    except BaseException:
+        release()
+        raise
+
+    def end(outcome: str) -> None:
+        release()
+        services.audit.record(who, "download", f"{opened.copy}: {printable(b'/'.join(place)) or 'all'}", outcome)
+
+    return ContentResponse(
+        first,
+        content.chunks,
+        name=file_name,
+        size=content.size,
+        in_thread=services.copies.in_download_thread,
+        on_end=end,
+    )
