@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web.api import actions, backups, configuration, description, health, live, metrics, runs, schedule, storage
+from web.api import actions, backups, configuration, copies, description, health, live, metrics, runs, schedule, storage
 from web.api import overview as overview_api
 from web.pages import backups as backup_pages
 from web.pages import overview, sign_in, static
@@ -18,6 +18,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     overview_api.router,
     backups.router,
     runs.router,
+    copies.router,
     schedule.router,
     storage.router,
     configuration.router,

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from accounts import Accounts, open_accounts
 from catalog import Catalog, open_catalog
 from model import Configuration, DashboardSettings
+from web.browsing.reader import CopyReader
 from web.configured import Configured
 from web.current_metrics import CurrentMetrics
 from web.fragments import Fragments
@@ -39,6 +40,7 @@ class Services:
     metrics: CurrentMetrics
     jobs: Jobs
     broadcaster: Broadcaster
+    copies: CopyReader
 
 
 @contextmanager
@@ -70,6 +72,7 @@ def open_services(
             metrics=CurrentMetrics(configured, catalog),
             jobs=Jobs(configured, env_file),
             broadcaster=broadcaster,
+            copies=stack.enter_context(closing(CopyReader(configuration.state_directory))),
         )
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from archives.index import index_text
@@ -28,13 +28,17 @@ FAILURE = "failure"
 FIRST_COUNT = 200
 """So many children are in the first file, where there are so many."""
 
+# Nobody waits for the second file as for the first.
+_NICENESS = 5
+
 _TEXT_SIZE = 256 << 10
 _READ_SIZE = 1 << 20
 _PATH_BEGINS = b'{"path":"'
 
 
-def build(folder: Path, *, from_zip: bool) -> None:
-    """Make both files in ``folder`` from the index that lies there; each has its name only once it is finished.
+def build(folder: Path, *, from_zip: bool, on_first: Callable[[], object] = lambda: None) -> None:
+    """Make both files in ``folder`` from the index that lies there; each has its name only once it is finished, and
+    ``on_first`` is called between them.
 
     Raises DamagedArchiveError, OSError and sqlite3.Error.
     """
@@ -45,7 +49,7 @@ def build(folder: Path, *, from_zip: bool) -> None:
         unfinished = folder / f"{FIRST}.part"
         _write_first(index, start, unfinished, facts)
         unfinished.rename(folder / FIRST)
-    os.nice(5)
+    on_first()
     unfinished = folder / f"{WHOLE}.part"
     _write_whole(index, unfinished, {**facts, "start": _decoded(start or b"")})
     unfinished.rename(folder / WHOLE)
@@ -56,7 +60,7 @@ def main(folder: str, from_zip: str) -> int:
     """The process: its exit code, and why it failed in a file."""
     place = Path(folder)
     try:
-        build(place, from_zip=bool(from_zip))
+        build(place, from_zip=bool(from_zip), on_first=lambda: os.nice(_NICENESS))
     except (HoldfastError, OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         (place / FAILURE).write_text(reason, "utf-8")
@@ -83,7 +87,8 @@ def _start_folder(index: Path) -> bytes | None:
     least = greatest = b""
     for text in index_text(_chunks(index), _TEXT_SIZE):
         lines = text[:-1].split(b"\n")
-        if not all(map(_begins_as_ours, lines)):
+        # A path that begins with a slash is none of ours either.
+        if _lines_with(_PATH_BEGINS, text) < len(lines) or _lines_with(_PATH_BEGINS + b"/", text):
             return None
         if first is None:
             first = lines.pop(0)
@@ -102,8 +107,9 @@ def _start_folder(index: Path) -> bytes | None:
     return start
 
 
-def _begins_as_ours(line: bytes) -> bool:
-    return line.startswith(_PATH_BEGINS)
+def _lines_with(beginning: bytes, text: bytes) -> int:
+    """How many lines begin so."""
+    return text.count(b"\n" + beginning) + text.startswith(beginning)
 
 
 def _path_text(line: bytes) -> bytes:
@@ -160,7 +166,7 @@ class _FirstChildren:
         """Some whole lines."""
         if self._last_folder is not None:
             line_begins = self._begins + self._last_folder + b"/"
-            if text.count(b"\n" + line_begins) + text.startswith(line_begins) == text.count(b"\n"):
+            if _lines_with(line_begins, text) == text.count(b"\n"):
                 return  # all of them are below a folder that is known
         found = self._pattern.findall(text) if b'"path_base64"' not in text else []
         if len(found) != text.count(b"\n"):

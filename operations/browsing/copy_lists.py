@@ -18,7 +18,7 @@ from storages.storage import Storage
 from utils import format_timestamp, utc_now
 
 KNOWN_SECONDS = 60.0
-_LOOKED_AT_SECONDS = 3.0
+LOOKED_AT_SECONDS = 3.0
 _MOST_KNOWN = 200
 
 
@@ -71,7 +71,7 @@ class CopyLists:
     def one(self, configuration: Configuration, backup: Backup, timestamp: str, target_name: str | None) -> StoredCopy:
         """One copy, on the target with this name, or on the first that has it. It is there now, or was 3 seconds ago.
 
-        One whose manifest cannot be read is taken only where no other has it. Raises NothingThereError and StorageError.
+        One whose manifest cannot be read is taken only where there is no other. Raises NothingThereError, StorageError.
         """
         targets = [target for target in backup.targets if target_name in (None, str(target))]
         if not targets:
@@ -123,7 +123,7 @@ class CopyLists:
         known, now = self._copies.get(key), self._clock()
         if known is None or now - known.read > KNOWN_SECONDS:
             return None
-        if now - known.looked_at > _LOOKED_AT_SECONDS:
+        if now - known.looked_at > LOOKED_AT_SECONDS:
             manifest = storage.stat(known.copy.keys.manifest)
             if (manifest.size, manifest.modified) != (known.manifest.size, known.manifest.modified):
                 return None

@@ -299,7 +299,7 @@ def _candidates(database: sqlite3.Connection, text: bytes, after: int, end: int)
     values: list[object] = [after, end]
     literal = _literal_part(text)
     if literal:
-        question += " AND (NOT is_ascii OR name LIKE ? ESCAPE '!')"
+        question += " AND (NOT is_ascii OR CAST(name AS TEXT) LIKE ? ESCAPE '!')"
         escaped = literal
         for special in "!%_":
             escaped = escaped.replace(special, "!" + special)

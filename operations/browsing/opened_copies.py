@@ -31,6 +31,7 @@ _FORMAT = b"1"
 _UNFINISHED = ".unfinished-"
 _UNFINISHED_SECONDS = 6 * 3600
 _LOOK_SECONDS = 0.02
+_PATIENCE_SECONDS = 0.2
 _AT_ONCE = 2
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from operations.browsing.building import main; "
@@ -140,12 +141,16 @@ class _Making:
 
     def file(self, deadline: float, *, is_whole: bool) -> Path | None:
         """The file of the listing, once it is there; None where it is not in time. Raises what making it raised."""
+        patience = deadline
         while True:
             is_last_look = self.ended.is_set()
             if (self._made / WHOLE).exists():
                 return self._made / WHOLE
             if not is_whole and self._folder is not None and (self._folder / FIRST).exists():
-                return self._folder / FIRST
+                # Of a small copy the whole listing is there at once.
+                patience = min(patience, time.monotonic() + _PATIENCE_SECONDS)
+                if time.monotonic() >= patience:
+                    return self._folder / FIRST
             if self._error is not None:
                 raise self._error
             if is_last_look or time.monotonic() >= deadline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
@@ -39,11 +39,14 @@ _SEARCH_SECONDS = 1.0
 
 Timestamp = Annotated[str, Path(pattern=TIMESTAMP_PATTERN, examples=["20261120T030000Z"])]
 TargetName = Annotated[
-    str | None, Query(description="One of the targets, as the list of copies has it; otherwise the first with the copy.")
+    str | None,
+    Query(description="One of the targets, as the list of copies has it; otherwise the first with the copy."),
 ]
 After = Annotated[str | None, Query(description="`next` of the page before.")]
 
-_BINARY = {200: {"description": "The content", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
+_BINARY: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The content", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+}
 
 
 def backup_named(services: Services, project: str, name: str) -> Backup:
@@ -56,7 +59,7 @@ def backup_named(services: Services, project: str, name: str) -> Backup:
 
 
 @router.get("/backups/{project}/{name}/copies")
-async def copies(who: Viewer, services: ServicesOf, project: str, name: str) -> CopyList:  # noqa: ARG001 - signed in
+async def copies(who: Viewer, services: ServicesOf, project: str, name: str) -> CopyList:
     """The copies of a backup on all of its targets, newest first. The answer may be a minute old."""
     backup = backup_named(services, project, name)
     return await services.copies.in_thread(list_of_copies, services, backup)
@@ -64,7 +67,7 @@ async def copies(who: Viewer, services: ServicesOf, project: str, name: str) -> 
 
 @router.get("/backups/{project}/{name}/copies/{timestamp}/files")
 async def files(
-    who: Viewer,  # noqa: ARG001 - to be signed in is enough
+    who: Viewer,
     services: ServicesOf,
     project: str,
     name: str,
@@ -89,7 +92,7 @@ async def files(
 
 @router.get("/backups/{project}/{name}/copies/{timestamp}/search")
 async def search(
-    who: Viewer,  # noqa: ARG001 - to be signed in is enough
+    who: Viewer,
     services: ServicesOf,
     project: str,
     name: str,
@@ -119,7 +122,7 @@ async def search(
 
 @router.get("/backups/{project}/{name}/copies/{timestamp}/member")
 async def member(
-    who: Viewer,  # noqa: ARG001 - to be signed in is enough
+    who: Viewer,
     services: ServicesOf,
     project: str,
     name: str,

@@ -82,7 +82,9 @@ async def _wait_for_end(receive: Receive) -> None:
 
 def content_disposition(name: str) -> str:
     """``attachment`` with a file name (RFC 6266, RFC 8187): whatever ``name`` is, it names one file in a folder."""
-    harmless = "".join("_" if character in '/\\:*?"<>|' or not character.isprintable() else character for character in name)
+    harmless = "".join(
+        "_" if character in '/\\:*?"<>|' or not character.isprintable() else character for character in name
+    )
     harmless = harmless.strip(". ") or "file"
     ascii_name = harmless.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(harmless, safe='')}"

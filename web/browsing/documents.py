@@ -149,7 +149,7 @@ def member_item(item: Item) -> MemberItem:
         name=shown(item.name),
         path=printable(item.path),
         locator=locator_of(item.place),
-        kind=item.kind.value,  # type: ignore[arg-type]  # one of the three
+        kind=item.kind.value,
         size=item.size,
         files=item.files,
         modified=moment_of(item.modified_ns),
