@@ -7,11 +7,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import command_line
-from command_line import complain, show, show_json, styled, table
+from command_line import complain, show, show_json, styled
+from commands import late_check, overview
 from errors import (
     EXIT_ALREADY_RUNNING,
     EXIT_FAILED,
@@ -28,19 +28,16 @@ if TYPE_CHECKING:
     from model import Backup, Configuration, Run
     from operations.observer import Observer
     from operations.running.dry_run import DryRun
-    from operations.status.overview import Standing
 
 EXAMPLES = (
-    ("backup.py", "how every backup stands: last run, last good run, last proven, next run"),
+    ("backup.py", "what needs you, and how every backup stands"),
+    ("backup.py --check", "whether any backup is late, for monitoring: exit code 1 where one is"),
     ("backup.py shop/uploads", "run one backup now"),
     ("backup.py 'shop/*' blog", "run all backups of two projects"),
     ("backup.py --all", "run everything that is enabled"),
     ("backup.py --metrics", "the same as metrics for Prometheus; METRICS_FILE writes them after each run"),
     ("backup.py --all --dry-run", "say what would be read and where it would go"),
 )
-
-# Of one backup; a disk that dies damages all copies on it.
-_CONCERNS_SHOWN = 3
 
 # The worst outcome decides the exit code of several runs.
 _WORST_FIRST = (EXIT_FAILED, EXIT_ALREADY_RUNNING, EXIT_PARTIAL, EXIT_GOOD)
@@ -58,6 +55,7 @@ def main() -> int:
         "--scheduled", action="store_true", help="as cron calls it: once for each scheduled time, silent"
     )
     parser.add_argument("--missed", action="store_true", help="catch up what was due while the machine was off")
+    parser.add_argument("--check", action="store_true", help="say which backups are late; exit with 1 where any is")
     parser.add_argument("--metrics", action="store_true", help="print how every backup stands, for Prometheus")
     command_line.add_common_options(parser)
     return command_line.run(_command, parser.parse_args())
@@ -69,11 +67,15 @@ def _command(arguments: argparse.Namespace) -> int:
         raise UsageError("Give either the ids of backups, or --all, or --missed.")
     if arguments.metrics and (any(chosen) or arguments.dry_run or arguments.scheduled or arguments.json):
         raise UsageError("--metrics goes alone: it prints text in the format of Prometheus, and runs nothing.")
+    if arguments.check and any(
+        (arguments.all, arguments.dry_run, arguments.scheduled, arguments.missed, arguments.metrics)
+    ):
+        raise UsageError("--check runs nothing: it goes alone, or with the ids of backups.")
     if arguments.dry_run and (arguments.scheduled or arguments.missed or not any(chosen)):
         raise UsageError("--dry-run goes with the ids of backups, or with --all.")
     if arguments.scheduled and not arguments.backups:
         raise UsageError("--scheduled goes with the ids of backups.")
-    by_person = not (arguments.scheduled or arguments.missed)
+    by_person = not (arguments.scheduled or arguments.missed or arguments.check)
     configuration = command_line.load(arguments, warn=by_person)
     if arguments.dry_run:
         return _show_dry_runs(arguments, configuration)
@@ -83,8 +85,10 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         if arguments.metrics:
             return _show_metrics(configuration, catalog)
+        if arguments.check:
+            return late_check.run(arguments, configuration, catalog)
         if not any(chosen):
-            return _show_overview(arguments, configuration, catalog)
+            return overview.run(arguments, configuration, catalog)
         end_cleanly_on_signals()
         return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
     finally:
@@ -226,86 +230,12 @@ _COLOURS = {
 }
 
 
-def _show_overview(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog) -> int:
-    from operations.status.overview import overview
-    from utils import utc_now
-
-    standings = overview(configuration, catalog, utc_now())
-    if arguments.json:
-        from operations.status.documents import standing_document
-
-        show_json({"backups": [standing_document(standing) for standing in standings]})
-    elif not standings:
-        show(f"There is no backup in {configuration.path} yet. Write one there; docs/config.md shows how.")
-    else:
-        header = ("BACKUP", "LAST RUN", "", "LAST GOOD RUN", "LAST PROVEN", "NEXT RUN")
-        show(table(header, [_overview_row(standing) for standing in standings]))
-        if not any(standing.last or standing.checks.last for standing in standings):
-            show("\nNo run is known yet. Where there are copies from before, restore.py rebuild takes their runs in.")
-        if any(standing.backup is None for standing in standings):
-            show("\nAn orphaned backup is no longer in the configuration: it does not run, and its copies stay.")
-        for standing in standings:
-            _show_concerns(standing)
-    return EXIT_GOOD
-
-
 def _show_metrics(configuration: Configuration, catalog: Catalog) -> int:
     from operations.metrics import current_metrics
     from utils import utc_now
 
     show(current_metrics(configuration, catalog, utc_now()).decode().removesuffix("\n"))
     return EXIT_GOOD
-
-
-def _overview_row(standing: Standing) -> tuple[str, ...]:
-    last, good = standing.last, standing.last_good
-    if standing.backup is None:
-        upcoming = "orphaned"
-    elif not standing.backup.enabled:
-        upcoming = "disabled"
-    else:
-        upcoming = _local(standing.next_run) if standing.next_run else "never"
-    return (
-        standing.backup_id,
-        _local(last.started) if last else "never",
-        last.status.value if last else "",
-        _local(good.started) if good else "never",
-        _last_proven(standing),
-        upcoming,
-    )
-
-
-def _last_proven(standing: Standing) -> str:
-    """When a copy was last restored for real and compared well; where none ever was, when one was read back."""
-    from model import CheckOutcome
-
-    proven, verified = standing.checks.proven, standing.checks.verified
-    if proven is not None:
-        return _local(proven.started) + (" stale" if proven.outcome is CheckOutcome.STALE else "")
-    return f"verified {_local(verified.started)}" if verified is not None else "never"
-
-
-def _show_concerns(standing: Standing) -> None:
-    from model import CheckKind, CheckOutcome
-
-    concerns = standing.concerns
-    for check in concerns[-_CONCERNS_SHOWN:]:
-        what = "drill" if check.kind is CheckKind.DRILL else "verification"
-        how = {CheckOutcome.FAILED: "failed", CheckOutcome.STALE: "found it stale"}.get(
-            check.outcome, check.outcome.value
-        )
-        colour = "red" if check.outcome is CheckOutcome.FAILED else "yellow"
-        reason = check.message.partition("\n")[0]
-        show(
-            f"\n{check.backup_id}: the {what} of {check.copy} on {check.target} {styled(how, colour)} at "
-            f"{_local(check.started)}. {reason}".rstrip()
-        )
-        drill = " --drill" if check.kind is CheckKind.DRILL else ""
-        storage = quote(check.target.partition(":")[0])
-        show(f"  restore.py verify{drill} {check.backup_id}@{check.copy} --storage {storage} shows more.")
-    if len(concerns) > _CONCERNS_SHOWN:
-        hidden = len(concerns) - _CONCERNS_SHOWN
-        show(f"  Damaged copies of it that are not told here: {hidden:,}. backup.py --json names them.")
 
 
 def _show_dry_runs(arguments: argparse.Namespace, configuration: Configuration) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import errors
 from utils import redact
@@ -340,9 +340,30 @@ def styled(text: str, style: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
+class Coloured(str):
+    """A cell of a :func:`table` in a style of :func:`styled`."""
+
+    __slots__ = ("style",)
+    style: str
+
+    def __new__(cls, text: str, style: str) -> Self:
+        cell = super().__new__(cls, text)
+        cell.style = style
+        return cell
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns of text, two spaces apart, without spaces at the ends of lines."""
+    """Columns of text, two spaces apart, without spaces at the ends of lines. Cells may be :class:`Coloured`."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([styled(texts[0], "bold"), *texts[1:]])
+    heading, *others = [_row(line, widths) for line in lines]
+    return "\n".join([styled(heading, "bold"), *others])
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    last = max((column for column, cell in enumerate(cells) if cell), default=-1)
+    texts = []
+    for column, cell in enumerate(cells[: last + 1]):
+        padding = " " * (widths[column] - len(cell) if column < last else 0)
+        texts.append((styled(cell, cell.style) if isinstance(cell, Coloured) else cell) + padding)
+    return "  ".join(texts).rstrip()

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "interruption": {"errors", "utils"},
     "progress": {*COMMON, "command_line"},
     "main": {*COMMAND, "commands"},
-    "backup": {*COMMAND, "catalog"},  # which it opens, and hands to the operations
+    "backup": {*COMMAND, "catalog", "commands"},  # which it opens, and hands to the operations
     "restore": {"command_line", "commands"},
     "web": {
         *COMMON,

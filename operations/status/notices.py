@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -28,7 +29,7 @@ _RUN_AGAIN = "Its log: {log}. `backup.py {id}` runs it again."
 def notices_of(standing: Standing, now: datetime, state_directory: Path) -> tuple[Notice, ...]:
     """The worst first. Of a backup that is disabled or orphaned only what is known of its copies is told."""
     backup = standing.backup
-    found = list(_of_checks(standing))
+    found = list(_of_checks(standing))[::-1]  # newest first
     if backup is not None and backup.enabled:
         found += _of_runs(standing, backup, now, state_directory)
         found += _of_plans(standing, backup, now)
@@ -36,18 +37,15 @@ def notices_of(standing: Standing, now: datetime, state_directory: Path) -> tupl
 
 
 def _of_runs(standing: Standing, backup: Backup, now: datetime, state_directory: Path) -> Iterator[Notice]:
-    ended, last = standing.last_ended, standing.last
+    last = standing.last
+    ended = _ended_badly(standing, state_directory)
+    # What the notice of the newest run tells need not be said twice.
+    is_told = ended is not None and last == standing.last_ended
+    if ended is not None:
+        yield replace(ended, level=Level.LATE) if standing.late and ended.level is Level.WARNING else ended
     for late in standing.late:
-        yield Notice(NoticeKind.LATE, Level.LATE, _late_text(late), _late_advice(late, standing, state_directory))
-    kinds = {
-        RunStatus.FAILED: (NoticeKind.FAILED, Level.FAILED, "failed"),
-        RunStatus.PARTIAL: (NoticeKind.PARTIAL, Level.WARNING, "was partial"),
-        RunStatus.INTERRUPTED: (NoticeKind.INTERRUPTED, Level.WARNING, "was interrupted"),
-    }
-    if ended is not None and ended.status in kinds:
-        kind, level, word = kinds[ended.status]
-        text = f"The run of {local(ended.started)} {word}. {ended.message}".rstrip()
-        yield Notice(kind, level, text, _filled(_RUN_AGAIN, standing, ended, state_directory))
+        advice = "" if is_told else _late_advice(late, standing, state_directory)
+        yield Notice(NoticeKind.LATE, Level.LATE, late_text(late, with_reason=not is_told), advice)
     if standing.sizes.anomaly is not None:
         advice = f"Look whether that is right: `restore.py show {standing.backup_id}` lists what is in it."
         yield Notice(NoticeKind.SIZE, Level.WARNING, standing.sizes.anomaly, advice)
@@ -56,12 +54,27 @@ def _of_runs(standing: Standing, backup: Backup, now: datetime, state_directory:
         yield _slow(standing, last)
 
 
-def _late_text(late: Late) -> str:
+def _ended_badly(standing: Standing, state_directory: Path) -> Notice | None:
+    """What there is to say of the newest run that has ended, unless it was good."""
+    run = standing.last_ended
+    kinds = {
+        RunStatus.FAILED: (NoticeKind.FAILED, Level.FAILED, "failed"),
+        RunStatus.PARTIAL: (NoticeKind.PARTIAL, Level.WARNING, "was partial"),
+        RunStatus.INTERRUPTED: (NoticeKind.INTERRUPTED, Level.WARNING, "was interrupted"),
+    }
+    if run is None or run.status not in kinds:
+        return None
+    kind, level, word = kinds[run.status]
+    text = f"The run of {local(run.started)} {word}. {run.message}".rstrip()
+    return Notice(kind, level, text, _filled(_RUN_AGAIN, standing, run, state_directory))
+
+
+def late_text(late: Late, *, with_reason: bool = True) -> str:
+    """Since when there is no good copy, and when one was due."""
     where = "" if late.is_everywhere else f" on {', '.join(late.targets)}"
-    last = f"the last one is of {local(late.last_good)}" if late.last_good is not None else "there is none"
-    return (
-        f"Late since {local(late.since)}: a good copy was due at {local(late.slot)}{where}, and {last}. {late.reason}"
-    )
+    since = f"since {local(late.last_good)}" if late.last_good is not None else "yet"
+    reason = f" {late.reason}" if with_reason else ""
+    return f"There is no good copy{where} {since}, and one was due at {local(late.slot)}.{reason}"
 
 
 def _late_advice(late: Late, standing: Standing, state_directory: Path) -> str:
