@@ -32,7 +32,7 @@ class Route:
 
     @property
     def is_api(self) -> bool:
-        return self.path.startswith("/api/")
+        return self.path.startswith("/api/") or self.path == "/metrics"
 
     @property
     def sample(self) -> str:

@@ -43,7 +43,8 @@ class Client(requests.Session):
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         options["allow_redirects"] = options.pop("follow", False)  # ``get`` of requests says True of itself
-        return super().request(method, f"{self.base}{url!s}", *args, **{"timeout": 30, **options})
+        address = str(url) if str(url).startswith(self.base) else f"{self.base}{url!s}"
+        return super().request(method, address, *args, **{"timeout": 30, **options})
 
 
 @dataclass
@@ -159,5 +160,5 @@ def dashboard(installation: Holdfast) -> Iterator[Dashboard]:
 
 def sample_path(path: str) -> str:
     """A route's path with something in place of each parameter: of the backup shop/files, where it names one."""
-    samples = {"project": "shop", "name": "files", "timestamp": "20261120T030000Z", "date": "2026-11-20"}
+    samples = {"project": "shop", "name": "files", "timestamp": "20261120T030000Z", "day": "2026-11-20"}
     return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: samples.get(found[1], "x"), path)

@@ -83,12 +83,17 @@ def handle_framework_errors(application: FastAPI) -> None:
 
 def answer(request: Request, problem: Problem) -> Response:
     """The problem in the form that whoever asked can read."""
-    if request.url.path.startswith("/api/"):
+    if is_for_programs(request.url.path):
         document = problem.document.model_dump()
         return JSONResponse(document, problem.status, problem.headers, media_type="application/problem+json")
     if isinstance(problem, SignInRequiredProblem) and "authorization" not in request.headers:
         return _to_sign_in(request)
     return error_page(request, problem)
+
+
+def is_for_programs(path: str) -> bool:
+    """Whether it is called by programs, which cannot read a page nor sign in on one."""
+    return path.startswith("/api/") or path == "/metrics"
 
 
 def _to_sign_in(request: Request) -> Response:
@@ -104,7 +109,7 @@ def _problem(error: Exception) -> Problem:
         status = next((status for kind, status in _STATUS_OF_ERRORS if isinstance(error, kind)), None)
         if status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _logger.error("%s", redact(str(error)))
-        return Problem(status or HTTPStatus.INTERNAL_SERVER_ERROR, redact(str(error)))
+        return Problem(status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
     _logger.error("Unexpected error", exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, _OURS)
 
@@ -112,10 +117,10 @@ def _problem(error: Exception) -> Problem:
 def _invalid(error: Exception) -> Problem:
     found = error.errors() if isinstance(error, RequestValidationError) else []
     details = (f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in found)
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, redact("; ".join(details)))
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(details))
 
 
 def _refused(error: Exception) -> Problem:
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
     detail = _DETAIL_OF_STATUS.get(status) or str(getattr(error, "detail", "") or status.phrase)
-    return Problem(status, redact(detail), dict(getattr(error, "headers", None) or {}))
+    return Problem(status, detail, dict(getattr(error, "headers", None) or {}))

@@ -9,6 +9,8 @@ from http import HTTPStatus
 
 from pydantic import BaseModel, Field
 
+from utils import redact
+
 
 class ProblemDocument(BaseModel):
     """An error, as in RFC 9457."""
@@ -25,7 +27,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
-        self.detail = detail
+        self.detail = redact(detail)
         self.headers = headers or {}
 
     @property
