@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +34,27 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Client:
-    """One open stream. What waits for it is kept by its key; only the loop's thread touches it."""
+    """One open stream. What waits for it is replaced by what is newer; only the loop's thread touches it."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.wake = asyncio.Event()
-        self.waiting: dict[str, bytes] = {}
+        self._running: bytes | None = None
+        self._levels: dict[str, str | None] = {}
 
-    def offer(self, events: Mapping[str, bytes]) -> None:
-        for key, event in events.items():
-            self.waiting.pop(key, None)  # so that the newer one comes in its own place
-            self.waiting[key] = event
+    def offer_activities(self, event: bytes) -> None:
+        self._running = event
         self.wake.set()
+
+    def offer_levels(self, levels: Mapping[str, str | None]) -> None:
+        self._levels.update(levels)
+        self.wake.set()
+
+    def take(self) -> tuple[bytes | None, Mapping[str, str | None]]:
+        self.wake.clear()
+        taken = self._running, self._levels
+        self._running, self._levels = None, {}
+        return taken
 
 
 class Broadcaster:
@@ -75,20 +85,17 @@ class Broadcaster:
     def end_streams(self) -> None:
         """Open streams end at once, and there are no new ones: the server is about to end."""
         self._is_over = True
-        self._tell({})
+        self._tell(lambda client: client.wake.set())
 
     @property
     def is_full(self) -> bool:
         """Whether so many listen that there is no room for another one."""
         return len(self._clients) >= MOST_CLIENTS
 
-    def backups_changed(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Tell what changed of backups, by their ids: ``{"level": …}``."""
-        events = {
-            f"backup {backup_id}": self._event("backup", {"id": backup_id, **changes[backup_id]})
-            for backup_id in changes
-        }
-        self._tell(events)
+    def backups_changed(self, levels: Mapping[str, str | None]) -> None:
+        """Something changed of these backups, by their ids: how each stands now, None where it is gone."""
+        if levels:
+            self._tell(lambda client: client.offer_levels(levels))
 
     async def stream(self, is_welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
         """The events for one client, until it goes, it ``is_welcome`` no more, or the server ends."""
@@ -109,11 +116,12 @@ class Broadcaster:
                         await client.wake.wait()
                 if self._is_over or not is_welcome():
                     return
-                client.wake.clear()
-                events, client.waiting = client.waiting, {}
-                quiet = 0.0 if events else quiet + _IS_WELCOME_EVERY
-                for event in events.values():
-                    yield event
+                running_event, levels = client.take()
+                quiet = 0.0 if running_event or levels else quiet + _IS_WELCOME_EVERY
+                if running_event is not None:
+                    yield running_event
+                if levels:
+                    yield self._event("backup", {"backups": list(levels), "levels": levels})
                 if quiet >= _HEARTBEAT_EVERY:
                     quiet = 0.0
                     yield b": still here\n\n"
@@ -124,22 +132,23 @@ class Broadcaster:
                     self._someone_listens.clear()
 
     def _look(self) -> None:
-        told: list[Activity] | None = None
+        told: list[Activity] = []
         while not self._stopping.is_set():
             if not self._someone_listens.wait(_HEARTBEAT_EVERY):
                 continue
             running = activities(self._state)
-            if told is None or _without_clock(running) != _without_clock(told):
-                self._tell({"activity": self._activity_event(running)})
+            if _without_clock(running) != _without_clock(told):
+                event = self._activity_event(running)
+                self._tell(partial(_Client.offer_activities, event=event))
                 told = running
             self._stopping.wait(_LOOKS_EVERY)
 
-    def _tell(self, events: Mapping[str, bytes]) -> None:
+    def _tell(self, offer: Callable[[_Client], None]) -> None:
         with self._lock:
             clients = list(self._clients)
         for client in clients:
             with suppress(RuntimeError):  # its loop has ended
-                client.loop.call_soon_threadsafe(client.offer, events)
+                client.loop.call_soon_threadsafe(offer, client)
 
     def _activity_event(self, running: Iterable[Activity]) -> bytes:
         documents = [activity_document(activity).model_dump(mode="json") for activity in running]

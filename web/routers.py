@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from web.api import actions, backups, configuration, copies, description, health, live, metrics, runs, schedule, storage
 from web.api import overview as overview_api
 from web.pages import backups as backup_pages
-from web.pages import overview, sign_in, static
+from web.pages import jobs, overview, sign_in, static
 from web.pages import runs as run_pages
 from web.pages import storage as storage_pages
 
@@ -30,4 +30,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     backup_pages.router,
     run_pages.router,
     storage_pages.router,
+    jobs.router,
 )

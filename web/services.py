@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -57,7 +57,7 @@ def open_services(
         configured = Configured(configuration, env_file)
         snapshot = stack.enter_context(closing(Snapshot(catalog, configured)))
         broadcaster = stack.enter_context(closing(Broadcaster(configuration.state_directory)))
-        snapshot.listen(lambda changed: broadcaster.backups_changed(_changes(snapshot, changed)))
+        snapshot.listen(lambda changed: broadcaster.backups_changed(_levels(snapshot, changed)))
         snapshot.start()
         broadcaster.start()
         yield Services(
@@ -76,10 +76,10 @@ def open_services(
         )
 
 
-def _changes(snapshot: Snapshot, changed: Collection[str]) -> dict[str, dict[str, Any]]:
-    """What pages are told of backups that changed. One that is gone has no level."""
+def _levels(snapshot: Snapshot, changed: Collection[str]) -> dict[str, str | None]:
+    """What pages are told of backups that changed."""
     states = snapshot.view.states
-    return {each: {"level": level(states[each].standing) if each in states else None} for each in changed}
+    return {each: level(states[each].standing) if each in states else None for each in changed}
 
 
 def services_of(request: Request) -> Services:

@@ -43,8 +43,8 @@ def list_activities(who: Viewer, services: ServicesOf) -> ActivityList:
 async def events(request: Request, who: Viewer, services: ServicesOf) -> StreamingResponse:
     """What changes, as it changes (server-sent events).
 
-    `activity` has the list of all that is under way, as `/api/v1/activities`, whenever that changed; `backup` has the
-    id of a backup of which something changed, and its level; `hello` comes first.
+    `hello` comes first. `activity` has the list of all that is under way, as `/api/v1/activities`, whenever that
+    changed; `backup` the ids of backups of which something changed, and how each stands by now.
     """
     if services.broadcaster.is_full:
         raise Problem(
