@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from operations.activities import activities
 from web.api.actions import Id, JobDocument, job_details, job_list
 from web.pages.templating import page
 from web.security.access import Viewer
@@ -12,28 +13,24 @@ from web.services import ServicesOf
 
 router = APIRouter(include_in_schema=False)
 
-_CLASSES = {
-    "running": "live",
-    "good": "good",
-    "partial": "warn",
-    "cancelled": "warn",
-    "not started": "warn",
-    "failed": "bad",
-}
+# In the words that badges know.
+_BADGES = {"cancelled": "interrupted", "not started": "skipped"}
 
 
-def _job_class(job: JobDocument) -> str:
-    """As style.css names it."""
-    return _CLASSES[job.outcome]
+def _badge_word(job: JobDocument) -> str:
+    return _BADGES.get(job.outcome, job.outcome)
 
 
 @router.get("/jobs")
 def jobs(request: Request, who: Viewer, services: ServicesOf) -> Response:
     """All that are known."""
-    return page(request, "jobs.html", jobs=job_list(services).jobs, job_class=_job_class)
+    return page(request, "jobs.html", jobs=job_list(services).jobs, badge_word=_badge_word)
 
 
 @router.get("/jobs/{job_id}")
 def job(request: Request, who: Viewer, services: ServicesOf, job_id: Id) -> Response:
     """One of them, with what it wrote."""
-    return page(request, "job.html", job=job_details(services, job_id), job_class=_job_class)
+    shown = job_details(services, job_id)
+    running = activities(services.configured.current().state_directory)
+    activity = next((each for each in running if each.id == shown.activity), None)
+    return page(request, "job.html", job=shown, activity=activity, badge_word=_badge_word)

@@ -257,7 +257,8 @@ export function startActions() {
 
 // --- the page of a job --------------------------------------------------------------------------------------------
 
-// What a job wrote grows in its page; once it has ended, the page is loaded again, as the server draws it.
+// What a job wrote grows in its page; once it begins or ends, the page is loaded again, as the server draws it. How far
+// it is comes from live.js.
 function followShownJob() {
   const shown = document.querySelector('[data-job][data-outcome="running"]');
   if (!shown) return;
@@ -266,7 +267,7 @@ function followShownJob() {
       const job = await ask("GET", `/api/v1/jobs/${encodeURIComponent(shown.dataset.job)}`);
       const output = shown.querySelector("[data-output]");
       if (output && output.textContent !== job.output) output.textContent = job.output;
-      if (job.outcome !== "running") {
+      if (job.outcome !== "running" || (job.activity ?? "") !== shown.dataset.activityId) {
         location.reload();
         return;
       }

@@ -5,6 +5,7 @@ import { startCalendars } from "./calendar.js";
 import { startLive } from "./live.js";
 import { startFilter } from "./filter.js";
 import { startLog } from "./log.js";
+import { startActions } from "./actions.js";
 
 startTheme();
 startCalendars();
@@ -13,3 +14,4 @@ setInterval(() => showTimes(document), 20_000);
 startFilter();
 startLog();
 startLive();
+startActions();
