@@ -62,7 +62,7 @@ def test_it_lists_what_restore_py_shows(copy: tuple[Browsed, Dashboard], source:
         item = found.pop((member["path"], member["kind"]))
         if member["kind"] != "directory":
             assert item["size"] == member["size"]
-        details = browsed.get(f"member?path={item['locator']}").json()
+        details = browsed.get("member", path=item["locator"]).json()
         assert (details["mode"], details["crc32"]) == (member["mode"], member["crc32"])
     # What is left are the folders above the one that was backed up.
     assert all(kind == "directory" and str(source).startswith(f"/{path}") for path, kind in found)
@@ -84,19 +84,19 @@ def test_names_that_are_no_text_are_shown_and_found(copy: tuple[Browsed, Dashboa
         item = items[printable(name)]
         (inner,) = browsed.files(item["locator"])
         assert inner["name"] == printable(name)
-        assert browsed.get(f"download?path={inner['locator']}").content == name
+        assert browsed.get("download", path=inner["locator"]).content == name
 
 
 def test_a_search_looks_at_all_levels(copy: tuple[Browsed, Dashboard], source: Path) -> None:
     browsed = copy[0]
-    assert {item["path"] for item in browsed.get("search?q=FILE%202.txt").json()["items"]} == {
+    assert {item["path"] for item in browsed.get("search", q="FILE 2.txt").json()["items"]} == {
         f"{str(source)[1:]}/tree/folder 2/file 2.txt"
     }
-    answer = browsed.get("search?q=*.txt").json()
+    answer = browsed.get("search", q="*.txt").json()
     assert (len(answer["items"]), answer["next"]) == (31, None)
-    assert browsed.get("search?q=/").status_code == 422
-    assert browsed.get("search?q=").status_code == 422
-    assert browsed.get("search?q=x&after=-1").status_code == 422
+    assert browsed.get("search", q="/").status_code == 422
+    assert browsed.get("search", q="").status_code == 422
+    assert browsed.get("search", q="x", after=-1).status_code == 422
 
 
 def test_many_files_come_in_pages(installation: Holdfast, source: Path) -> None:
@@ -173,7 +173,7 @@ def test_an_encrypted_copy_is_opened_with_its_key(
     with running_dashboard(installation) as dashboard:
         browsed = Browsed.by(dashboard.client())
         large = locator(str(tmp_path / "source" / "tree" / "large"))
-        assert browsed.get(f"download?path={large}").content == (tmp_path / "source/tree/large").read_bytes()
+        assert browsed.get("download", path=large).content == (tmp_path / "source/tree/large").read_bytes()
         (listing,) = (installation.state / "browse").iterdir()
         assert {path.stat().st_mode & 0o077 for path in (listing, *listing.iterdir())} == {0}
 
@@ -187,7 +187,7 @@ def test_a_copy_without_its_index_is_listed_from_the_archive(installation: Holdf
         browsed = Browsed.by(dashboard.client())
         assert {item["name"] for item in browsed.files()} == {"tree", "hello.txt"}
         large = locator(str(tmp_path / "source" / "tree" / "large"))
-        assert browsed.get(f"download?path={large}").content == (tmp_path / "source/tree/large").read_bytes()
+        assert browsed.get("download", path=large).content == (tmp_path / "source/tree/large").read_bytes()
 
 
 def test_a_copy_that_was_pruned_is_not_there_any_more(installation: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_copy_that_was_pruned_is_not_there_any_more(installation: Holdfast, mo
         for part in installation.copies.iterdir():
             part.unlink()
         assert browsed.get("files").status_code == 404
-        assert browsed.get("download?path=hello.txt").status_code == 404
+        assert browsed.get("download", path="hello.txt").status_code == 404
         assert dashboard.client().get(f"{COPIES}/20200101T000000Z/files").status_code == 404
 
 

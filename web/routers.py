@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from web.api import actions, backups, configuration, copies, description, health, live, metrics, runs, schedule, storage
 from web.api import overview as overview_api
 from web.pages import backups as backup_pages
+from web.pages import copies as copy_pages
 from web.pages import jobs, overview, sign_in, static
 from web.pages import runs as run_pages
 from web.pages import storage as storage_pages
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     live.router,
     actions.router,
     backup_pages.router,
+    copy_pages.router,
     run_pages.router,
     storage_pages.router,
     jobs.router,

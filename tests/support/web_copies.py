@@ -17,7 +17,7 @@ COPIES = "/api/v1/backups/shop/files/copies"
 
 
 def locator(path: str | bytes) -> str:
-    """A path of this machine, or of a member, as it stands in an address."""
+    """A path of this machine, or of a member, as the API has it."""
     return quote(os.fsencode(path).strip(b"/"))
 
 
@@ -33,22 +33,21 @@ class Browsed:
         copies = client.get(COPIES).json()["copies"]
         return cls(client, copies[0]["timestamp"])
 
-    def get(self, what: str, **options: Any) -> requests.Response:
-        """``files?…``, ``search?…``, ``member?…``, ``download?…`` or ``download-folder?…`` of it."""
-        return self.client.get(f"{COPIES}/{self.timestamp}/{what}", **options)
+    def get(self, what: str, **parameters: str | int) -> requests.Response:
+        """``files``, ``search``, ``member``, ``download`` or ``download-folder`` of it."""
+        return self.client.get(f"{COPIES}/{self.timestamp}/{what}", params=parameters)
 
     def files(self, folder: str | None = None) -> list[dict[str, Any]]:
         """All items of a folder, given by its locator."""
         found: list[dict[str, Any]] = []
-        after = ""
+        parameters: dict[str, str | int] = {} if folder is None else {"folder": folder}
         while True:
-            where = "" if folder is None else f"&folder={folder}"
-            answer = self.get(f"files?{after}{where}")
+            answer = self.get("files", **parameters)
             assert answer.status_code == 200, answer.text
             found += answer.json()["items"]
             if answer.json()["next"] is None:
                 return found
-            after = f"after={answer.json()['next']}"
+            parameters["after"] = answer.json()["next"]
 
     def walk(self, folder: str = "") -> Iterator[dict[str, Any]]:
         """All items below a folder."""

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from model import Backup
 from operations.browsing.downloads import Download, download_file, download_folder
-from operations.browsing.listing import Place
+from operations.browsing.listing import Cursor, Place
 from utils import printable
 from web.browsing.content_response import ContentResponse
 from web.browsing.documents import (
@@ -25,7 +25,7 @@ from web.browsing.documents import (
     member_details,
 )
 from web.browsing.locators import FolderParameter, PathParameter, cursor_of
-from web.browsing.reader import OpenCopy, told
+from web.browsing.reader import Chosen, OpenCopy, told
 from web.security.access import Operator, Viewer
 from web.security.principal import Principal
 from web.security.problems import NotFoundProblem
@@ -35,6 +35,7 @@ router = APIRouter(prefix="/api/v1", tags=["copies"])
 
 PAGE_SIZE = 200
 FOUND_SIZE = 100
+LONGEST_SEARCH = 500
 _SEARCH_SECONDS = 1.0
 
 Timestamp = Annotated[str, Path(pattern=TIMESTAMP_PATTERN, examples=["20261120T030000Z"])]
@@ -77,17 +78,8 @@ async def files(
     after: After = None,
 ) -> FolderPage:
     """What is in a folder of a copy, 200 at a time."""
-    backup, cursor = backup_named(services, project, name), cursor_of(after)
-
-    def read() -> FolderPage:
-        opened = services.copies.open_first(services, backup, timestamp, target)
-        wanted = opened.listing.start if folder is None else folder
-        if not opened.listing.knows(wanted, cursor, PAGE_SIZE):
-            opened = services.copies.open(services, backup, timestamp, target)
-        page = opened.listing.children(wanted, cursor, PAGE_SIZE)
-        return folder_page(opened.copy, opened.listing, wanted, page)
-
-    return await services.copies.in_thread(read)
+    chosen = Chosen(backup_named(services, project, name), timestamp, target)
+    return await services.copies.in_thread(folder_of_copy, services, chosen, folder, cursor_of(after))
 
 
 @router.get("/backups/{project}/{name}/copies/{timestamp}/search")
@@ -102,7 +94,7 @@ async def search(
         Query(
             description="A part of a name; a name with * ? [ ]; or, with a slash in it, a path. Case does not count.",
             min_length=1,
-            max_length=500,
+            max_length=LONGEST_SEARCH,
             pattern="[^/]",
         ),
     ],
@@ -110,14 +102,8 @@ async def search(
     after: Annotated[int, Query(ge=0, le=1 << 62, description="`next` of the answer before.")] = 0,
 ) -> FoundPage:
     """Look for members by their names. An answer comes after a second at the latest; `next` searches on."""
-    backup = backup_named(services, project, name)
-
-    def read() -> FoundPage:
-        opened = services.copies.open(services, backup, timestamp, target)
-        text = q.encode("utf-8", "surrogateescape")
-        return found_page(opened.listing.search(text, after, FOUND_SIZE, _SEARCH_SECONDS))
-
-    return await services.copies.in_thread(read)
+    chosen = Chosen(backup_named(services, project, name), timestamp, target)
+    return await services.copies.in_thread(found_in_copy, services, chosen, q, after)
 
 
 @router.get("/backups/{project}/{name}/copies/{timestamp}/member")
@@ -131,10 +117,10 @@ async def member(
     target: TargetName = None,
 ) -> MemberDetails:
     """All that is known of one member."""
-    backup = backup_named(services, project, name)
+    chosen = Chosen(backup_named(services, project, name), timestamp, target)
 
     def read() -> MemberDetails:
-        opened = services.copies.open(services, backup, timestamp, target)
+        opened = services.copies.open(services, chosen)
         return member_details(*opened.listing.described(path))
 
     return await services.copies.in_thread(read)
@@ -151,10 +137,10 @@ async def download(
     target: TargetName = None,
 ) -> Response:
     """One file. Its content is checked as it is sent: the connection is closed before its end where it is damaged."""
-    backup = backup_named(services, project, name)
+    chosen = Chosen(backup_named(services, project, name), timestamp, target)
 
     def find() -> tuple[OpenCopy, Download]:
-        opened = services.copies.open(services, backup, timestamp, target)
+        opened = services.copies.open(services, chosen)
         return opened, download_file(opened.copy, opened.listing, path)
 
     return await _answer(services, who, find, path, printable(path[-1]) if path else "")
@@ -172,10 +158,10 @@ async def download_of_folder(
 ) -> Response:
     """A folder, with all that is in it, as a ZIP file. As with one file, the connection is closed before the end where
     something is damaged."""
-    backup = backup_named(services, project, name)
+    chosen = Chosen(backup_named(services, project, name), timestamp, target)
 
     def find() -> tuple[OpenCopy, Download]:
-        opened = services.copies.open(services, backup, timestamp, target)
+        opened = services.copies.open(services, chosen)
         return opened, download_folder(opened.copy, opened.listing, folder or ())
 
     last = printable(folder[-1]) if folder else name
@@ -186,6 +172,23 @@ def list_of_copies(services: Services, backup: Backup) -> CopyList:
     """What is known of the copies of a backup; waits for its storages. Raises CatalogError."""
     known = services.copies.copies(services, backup)
     return copy_list(backup.id, known, services.catalog.last_verified(backup.id))
+
+
+def folder_of_copy(services: Services, chosen: Chosen, folder: Place | None, after: Cursor | None) -> FolderPage:
+    """Some of what is in a folder. Raises HoldfastError and Problem."""
+    opened = services.copies.open_first(services, chosen)
+    wanted = opened.listing.start if folder is None else folder
+    if not opened.listing.knows(wanted, after, PAGE_SIZE):
+        opened = services.copies.open(services, chosen)
+    page = opened.listing.children(wanted, after, PAGE_SIZE)
+    return folder_page(opened.copy, opened.listing, wanted, page)
+
+
+def found_in_copy(services: Services, chosen: Chosen, text: str, after: int) -> FoundPage:
+    """Some of what a search finds. Raises HoldfastError and Problem."""
+    opened = services.copies.open(services, chosen)
+    wanted = text.encode("utf-8", "surrogatepass")
+    return found_page(opened.listing.search(wanted, after, FOUND_SIZE, _SEARCH_SECONDS))
 
 
 async def _answer(

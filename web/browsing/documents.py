@@ -57,7 +57,10 @@ class MemberItem(BaseModel):
 
     name: str = Field(description="For people: what cannot be shown is escaped.")
     path: str = Field(description="The same of the whole path.")
-    locator: str = Field(description="The path for `path=` and `folder=`: percent-encoded bytes.")
+    locator: str = Field(description="The path for the parameters `path` and `folder`: each name percent-encoded.")
+    restore_path: str | None = Field(
+        description="The path for `paths` of a restore; None where a name is no text: restore the folder above."
+    )
     kind: Literal["file", "directory", "symlink"]
     size: int | None = Field(description="Bytes; of a folder those of all below it, None where not known yet.")
     files: int | None = Field(description="Of a folder: how many files are below it.")
@@ -149,6 +152,7 @@ def member_item(item: Item) -> MemberItem:
         name=shown(item.name),
         path=printable(item.path),
         locator=locator_of(item.place),
+        restore_path=restore_path(item.place),
         kind=item.kind.value,
         size=item.size,
         files=item.files,
@@ -168,6 +172,15 @@ def member_details(item: Item, entry: Entry | None) -> MemberDetails:
         hard_link_to=_text(member.hard_link_to) if member else None,
         note=entry.note if entry else None,
     )
+
+
+def restore_path(place: Place) -> str | None:
+    """A path as ``restore.py restore`` takes it; None where it cannot stand in JSON."""
+    try:
+        text = b"/".join(place).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else f"/{text}"
 
 
 def shown(name: bytes) -> str:

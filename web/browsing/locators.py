@@ -1,5 +1,6 @@
-"""Names of members in addresses. On Linux a name is bytes, so a path stands there with each name percent-encoded
-(RFC 3986) by itself: ``srv/shop/caf%E9.txt``. It is compared with the names in a copy, and never used as a path here.
+"""Members in addresses. On Linux a name is bytes, so each name of a path is percent-encoded (RFC 3986) by itself:
+``srv/shop/caf%E9.txt``. That text is the value of a parameter, and is encoded in the address as any other. It is
+compared with the names in a copy, and never used as a path here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import quote, unquote_to_bytes
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
 
 from operations.browsing.listing import Cursor, Place
 from operations.browsing.listing_writer import LARGEST_INTEGER
@@ -29,38 +30,23 @@ def locator_of(place: Place) -> str:
 
 def place_of(text: str) -> Place:
     """The inverse; a slash before or behind does not count."""
-    names = [unquote_to_bytes(name) for name in text.strip("/").split("/")]
+    names = [unquote_to_bytes(name.encode("utf-8", "surrogatepass")) for name in text.strip("/").split("/")]
     return tuple(b"" if name == b"\0" else name for name in names) if names != [b""] else ()
 
 
-def _raw(request: Request, name: str) -> str | None:
-    """The parameter as it was sent: decoding it as UTF-8 would lose what is none."""
-    found = None
-    for part in request.scope["query_string"].decode("latin-1").split("&"):
-        key, _, value = part.partition("=")
-        if key == name:
-            found = value.replace("+", " ")
-    return found
-
-
-_PATH = "Percent-encoded bytes, as `locator` has them: `srv/shop/caf%E9.txt`."
+_PATH = "As `locator` has it: each name percent-encoded by itself, so it is encoded once more in the address."
 
 
 def _folder(
-    request: Request,
-    folder: Annotated[  # noqa: ARG001 - it is described here, and read as it was sent
+    folder: Annotated[
         str | None, Query(description=f"A folder. {_PATH} Nothing: the one that is shown first; empty: the top.")
     ] = None,
 ) -> Place | None:
-    raw = _raw(request, "folder")
-    return None if raw is None else place_of(raw)
+    return None if folder is None else place_of(folder)
 
 
-def _path(
-    request: Request,
-    path: Annotated[str, Query(description=f"A member. {_PATH}", min_length=1)],  # noqa: ARG001 - as above
-) -> Place:
-    return place_of(_raw(request, "path") or "")
+def _path(path: Annotated[str, Query(description=f"A member. {_PATH}", min_length=1)]) -> Place:
+    return place_of(path)
 
 
 FolderParameter = Annotated[Place | None, Depends(_folder)]

@@ -37,6 +37,15 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which copy is meant; without a ``target`` (``str`` of one) the first that has it."""
+
+    backup: Backup
+    timestamp: str
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenCopy:
     """A copy, and the listing of what is in it."""
 
@@ -85,18 +94,18 @@ class CopyReader:
         revision = services.catalog.revisions().get(backup.id, 0)
         return self._lists.all(services.configured.current(), backup, revision)
 
-    def open(self, services: Services, backup: Backup, timestamp: str, target: str | None) -> OpenCopy:
+    def open(self, services: Services, chosen: Chosen) -> OpenCopy:
         """A copy with its whole listing. Raises HoldfastError and Problem."""
-        copy = self._copy(services, backup, timestamp, target)
+        copy = self._copy(services, chosen)
         return OpenCopy(copy, self._opened.open(copy, wait=_OPENING_SECONDS))
 
-    def open_first(self, services: Services, backup: Backup, timestamp: str, target: str | None) -> OpenCopy:
+    def open_first(self, services: Services, chosen: Chosen) -> OpenCopy:
         """The same, with the listing of its first folder where the whole one is not there yet."""
-        copy = self._copy(services, backup, timestamp, target)
+        copy = self._copy(services, chosen)
         return OpenCopy(copy, self._opened.open_first(copy, wait=_OPENING_SECONDS))
 
-    def _copy(self, services: Services, backup: Backup, timestamp: str, target: str | None) -> StoredCopy:
-        copy = self._lists.one(services.configured.current(), backup, timestamp, target)
+    def _copy(self, services: Services, chosen: Chosen) -> StoredCopy:
+        copy = self._lists.one(services.configured.current(), chosen.backup, chosen.timestamp, chosen.target)
         if copy.manifest is None:
             raise ConflictProblem(f"{copy} cannot be opened: {redact(str(copy.error))}")
         reason = why_not_opened(copy)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from model import Activity, ActivityKind
 from schedules.times import local_zone
-from utils import format_count, format_duration, format_size, utc_now
+from utils import format_count, format_duration, format_size, parse_timestamp, utc_now
 
 _BADGES = {
     "good": ("good", "good"),
@@ -44,6 +44,14 @@ def short_time(moment: datetime) -> str:
     local = moment.astimezone(local_zone())
     year = f" {local.year}" if local.year != utc_now().astimezone(local_zone()).year else ""
     return f"{local.day} {local:%b}{year} {local:%H:%M}"
+
+
+def copy_time(timestamp: str) -> str:
+    """``Copy of 20 Nov 03:00``, of ``20261120T030000Z``."""
+    try:
+        return f"Copy of {short_time(parse_timestamp(timestamp))}"
+    except ValueError:
+        return f"Copy {timestamp}"
 
 
 def long_time(moment: datetime) -> str:
@@ -105,6 +113,7 @@ def _progress(activity: Activity) -> tuple[int, int | None]:
 FILTERS = {
     "iso": iso,
     "short_time": short_time,
+    "copy_time": copy_time,
     "long_time": long_time,
     "long_day": long_day,
     "clock": clock,
