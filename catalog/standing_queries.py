@@ -159,17 +159,20 @@ def _last_copies(
     last_good: Run | None,
     until: datetime,
 ) -> dict[tuple[str, str], RunPoint]:
-    """The newest good copies. Mostly all of them are of the last good run, which is here already; a run that failed
-    may have left a newer one on some target."""
-    good, failed = newest.get(RunStatus.GOOD), newest.get(RunStatus.FAILED)
+    """The newest good copies. Mostly all of them are of the last good run, which is here already; one that failed since
+    then may have left a newer one on some target."""
+    good = newest.get(RunStatus.GOOD)
+    is_newest = good is not None and all(
+        run.started < good.started for run in newest.values() if run.status not in (RunStatus.GOOD, RunStatus.RUNNING)
+    )
     found: dict[tuple[str, str], RunPoint] = {}
     for storage, folder in folders:
         point: RunPoint | None
         if (
-            good is not None
+            is_newest
+            and good is not None
             and last_good is not None
             and good.id == last_good.id
-            and (failed is None or failed.started < good.started)
             and any(
                 copy.storage == storage and copy.key.startswith(folder) and copy.status is RunStatus.GOOD
                 for copy in last_good.copies

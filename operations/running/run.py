@@ -25,6 +25,7 @@ from operations.running.resume import resume_uploads
 from operations.running.retries import wait_before
 from operations.running.run_log import run_log
 from operations.running.spooled_copy import waiting_copies
+from operations.status.unusual_size import note_unusual_size
 from operations.usage import record_usage
 from storages.workplace import Workplace
 from utils import format_count, format_duration, format_size, make_private_directory, printable, redact, utc_now
@@ -141,6 +142,7 @@ def _recorded(
         error = raised
         message = f"{run.message}\nThe program that runs after it was interrupted.".lstrip()
         run = _ended(run, RunStatus.INTERRUPTED, message)
+    run = note_unusual_size(run, catalog, log)
     catalog.finish_run(run)
     if isinstance(error, InterruptedRun) and not isinstance(error, TimedOutRun):
         raise InterruptedRun(f"{error} {run.message.removeprefix(INTERRUPTED_BY_SIGNAL)}", error.exit_code) from error

@@ -10,6 +10,7 @@ from shlex import quote
 
 from model import Backup, Check, CheckKind, CheckOutcome, Run, RunStatus
 from operations.running.run_log import log_name
+from operations.status import unusual_size
 from operations.status.deadlines import Late, longest_run
 from operations.status.levels import WORST_FIRST, Level
 from operations.status.standing import Notice, NoticeKind, Standing
@@ -47,8 +48,7 @@ def _of_runs(standing: Standing, backup: Backup, now: datetime, state_directory:
         advice = "" if is_told else _late_advice(late, standing, state_directory)
         yield Notice(NoticeKind.LATE, Level.LATE, late_text(late, with_reason=not is_told), advice)
     if standing.sizes.anomaly is not None:
-        advice = f"Look whether that is right: `restore.py show {standing.backup_id}` lists what is in it."
-        yield Notice(NoticeKind.SIZE, Level.WARNING, standing.sizes.anomaly, advice)
+        yield Notice(NoticeKind.SIZE, Level.WARNING, standing.sizes.anomaly, unusual_size.advice(standing.backup_id))
     is_running = last is not None and last.status is RunStatus.RUNNING and not standing.late
     if is_running and last is not None and now >= last.started + longest_run(backup, standing.usual_duration):
         yield _slow(standing, last)
