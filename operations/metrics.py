@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from catalog import Catalog
 from model import Backup, CheckKind, CheckOutcome, Configuration, Run, RunPoint, RunStatus
 from operations.metrics_file import CONFIG_VALID
-from operations.status.deadlines import covered_until, patience
 from operations.status.levels import Level
 from operations.status.overview import overview
 from operations.status.standing import Standing, TargetStanding
-from schedules.times import next_runs
 from utils import HOLDFAST_VERSION, redact
 
 if TYPE_CHECKING:
@@ -194,14 +192,8 @@ def _of_archive(name: str) -> Callable[[Standing], float | None]:
 
 def _deadline(standing: Standing) -> float | None:
     """It can be compared with the clock of whoever reads it, also where nothing has written anything since."""
-    backup, good = _backup(standing), standing.last_good
-    if standing.late_since is not None:
-        return standing.late_since.timestamp()
-    if good is None or not backup.enabled:
-        return None
-    point = RunPoint(good.id, good.started, good.ended, good.status)
-    slots = next_runs(backup.intervals, covered_until(point), 1)
-    return (slots[0] + patience(backup, standing.usual_duration)).timestamp() if slots else None
+    moment = standing.late_since or standing.deadline
+    return moment.timestamp() if moment is not None else None
 
 
 _OF_BACKUPS = (

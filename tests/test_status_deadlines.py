@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from model import Backup, FileSource, Period, RunPoint, RunStatus, StorageDefinition, StorageType, Target
 from operations.retention.periods import end_of_period, period_name
-from operations.status.deadlines import Late, Past, late_targets, patience
+from operations.status.deadlines import Late, Past, late_targets, next_deadline, patience
 from schedules.times import next_runs
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -204,6 +204,21 @@ def test_a_target_with_a_period_of_its_own_is_late_in_the_next_period_only() -> 
     what = past(run("22 02:00"), run("24 02:00", FAILED), copies=copies)
     (found,) = late(backup, what, "24 02:20")
     assert (found.targets, found.slot, found.last_good) == (("S3:shop",), at("23 02:00"), at("16 02:00"))
+
+
+def test_the_deadline_is_when_it_becomes_late_also_where_something_excuses_it() -> None:
+    for what, backup in (
+        (past(run("20 02:00")), NIGHTLY),
+        (past(run("19 02:00"), run("20 02:00", FAILED)), NIGHTLY),
+        (past(run("19 02:00"), run("20 09:00", RUNNING)), NIGHTLY),
+        (past(run("18 02:00"), run("19 02:00", SKIPPED)), NIGHTLY),
+        (past(run("20 02:00"), copies={"LOCAL": run("20 02:00"), "S3:shop": run("17 02:00")}), BOTH),
+    ):
+        moment = next_deadline(backup, what, at("20 09:01"), UTC)
+        assert moment is not None
+        assert late_targets(backup, what, moment - timedelta(seconds=1), UTC) == ()
+        assert late_targets(backup, what, moment, UTC) != ()
+    assert next_deadline(replace(NIGHTLY, enabled=False), past(run("20 02:00")), at("20 09:01"), UTC) is None
 
 
 def test_a_clock_that_was_set_back_makes_nothing_late() -> None:

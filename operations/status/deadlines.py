@@ -16,14 +16,14 @@ those of a wrong clock, and count as nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from model import Backup, Period, RunPoint, RunStatus, Target
 from operations.retention.periods import end_of_period
 from operations.running.retries import wait_before
-from schedules.times import CLOCK_SLACK, GRACE, latest_slot, local_zone, next_runs
+from schedules.times import CLOCK_SLACK, GRACE, local_zone, next_runs
 
 CLOCK_ERROR = timedelta(days=1)
 """A run that began so much later than now began while the clock was wrong."""
@@ -73,21 +73,12 @@ def late_targets(backup: Backup, past: Past, now: datetime, zone: tzinfo | None 
 
     ``zone`` is the one that cron runs in (default: the machine's).
     """
-    zone = zone or local_zone()
-    horizon = now + CLOCK_ERROR
-    if not backup.enabled:
-        return ()
-    look = _Look(backup, past, now, zone, {s: run for s, run in past.newest.items() if run.started <= horizon})
-    since = past.scheduled_since
-    since = since if since is not None and since <= horizon else None
+    look = _Look(backup, past, now, zone or local_zone())
     found: dict[tuple[datetime, datetime | None], list[Target]] = {}
-    for target in backup.targets:
-        copy = past.copies.get(str(target))
-        copy = copy if copy is not None and copy.started <= horizon else None
-        begin = _promised_since(target, copy, look.good, since, zone)
-        slot = look.missed_slot(begin) if begin is not None else None
-        if slot is not None:
-            found.setdefault((slot, copy.started if copy is not None else None), []).append(target)
+    for promise in look.promises():
+        if promise.deadline <= now:
+            copy = promise.copy
+            found.setdefault((promise.slot, copy.started if copy is not None else None), []).append(promise.target)
     return tuple(
         Late(
             targets=tuple(str(target) for target in targets),
@@ -99,6 +90,15 @@ def late_targets(backup: Backup, past: Past, now: datetime, zone: tzinfo | None 
         )
         for (slot, last_good), targets in sorted(found.items(), key=lambda item: item[0][0])
     )
+
+
+def next_deadline(backup: Backup, past: Past, now: datetime, zone: tzinfo | None = None) -> datetime | None:
+    """When the first of its targets is late unless a good copy is there by then; it lies in the past where one is.
+
+    None where it is disabled, or where nothing is due.
+    """
+    look = _Look(backup, past, now, zone or local_zone())
+    return min((promise.deadline for promise in look.promises()), default=None)
 
 
 def patience(backup: Backup, usual: timedelta | None) -> timedelta:
@@ -139,56 +139,77 @@ def _end_of(copy: RunPoint, only: Period, zone: tzinfo) -> datetime:
     return end_of_period(copy.started, only, zone) - _RESOLUTION
 
 
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """A target is late from ``deadline`` on. ``copy`` is the run of its newest good copy."""
+
+    target: Target
+    copy: RunPoint | None
+    slot: datetime
+    deadline: datetime
+
+
 class _Look:
     """One look at one backup; several targets mostly ask the same of it."""
 
-    def __init__(
-        self, backup: Backup, past: Past, now: datetime, zone: tzinfo, newest: Mapping[RunStatus, RunPoint]
-    ) -> None:
-        self.good = newest.get(RunStatus.GOOD)
+    def __init__(self, backup: Backup, past: Past, now: datetime, zone: tzinfo) -> None:
         self.patience = patience(backup, past.usual)
         self._backup = backup
-        self._usual = past.usual
-        self._is_scheduled = past.scheduled_since is not None
-        self._now = now
+        self._past = past
         self._zone = zone
-        self._newest = newest
-        self._missed: dict[datetime, datetime | None] = {}
+        self._horizon = now + CLOCK_ERROR
+        self._newest = {status: run for status, run in past.newest.items() if run.started <= self._horizon}
+        self._known: dict[datetime, tuple[datetime, datetime] | None] = {}
 
-    def missed_slot(self, begin: datetime) -> datetime | None:
-        """The first slot after ``begin``, where its deadline has passed and nothing excuses that."""
-        if begin not in self._missed:
-            slot = next(iter(next_runs(self._backup.intervals, begin, 1, self._zone)), None)
-            is_late = slot is not None and slot + self.patience <= self._now and not self._is_excused(begin, slot)
-            self._missed[begin] = slot if is_late else None
-        return self._missed[begin]
+    def promises(self) -> Iterator[_Promise]:
+        """One for each target that something is due on."""
+        since = self._past.scheduled_since
+        since = since if since is not None and since <= self._horizon else None
+        for target in self._backup.targets if self._backup.enabled else ():
+            copy = self._past.copies.get(str(target))
+            copy = copy if copy is not None and copy.started <= self._horizon else None
+            begin = _promised_since(target, copy, self._newest.get(RunStatus.GOOD), since, self._zone)
+            found = self._deadline(begin) if begin is not None else None
+            if found is not None:
+                yield _Promise(target, copy, *found)
 
-    def _is_excused(self, begin: datetime, slot: datetime) -> bool:
+    def _deadline(self, begin: datetime) -> tuple[datetime, datetime] | None:
+        """The first slot after ``begin``, and its deadline."""
+        if begin not in self._known:
+            slot = self._slot_after(begin)
+            self._known[begin] = (
+                (slot, max([slot + self.patience, *self._excuses(begin, slot)])) if slot is not None else None
+            )
+        return self._known[begin]
+
+    def _slot_after(self, moment: datetime) -> datetime | None:
+        return next(iter(next_runs(self._backup.intervals, moment, 1, self._zone)), None)
+
+    def _excuses(self, begin: datetime, slot: datetime) -> Iterator[datetime]:
+        """Until when the slot may go without a good copy."""
         failed = (self._newest.get(RunStatus.FAILED), self._newest.get(RunStatus.PARTIAL))
         if any(run is not None and run.started > begin for run in failed):
-            return False
-        return self._is_under_way() or self._is_skipped(begin, slot)
+            return
+        running, skipped = self._newest.get(RunStatus.RUNNING), self._newest.get(RunStatus.SKIPPED)
+        if running is not None:
+            yield running.started + longest_run(self._backup, self._past.usual)
+        if skipped is not None and covered_until(skipped) >= slot:
+            yield from self._end_of_skipping(begin, slot, skipped)
 
-    def _is_under_way(self) -> bool:
-        run = self._newest.get(RunStatus.RUNNING)
-        return run is not None and self._now < run.started + longest_run(self._backup, self._usual)
-
-    def _is_skipped(self, begin: datetime, slot: datetime) -> bool:
-        run = self._newest.get(RunStatus.SKIPPED)
-        latest = latest_slot(self._backup.intervals, self._now - self.patience, self._zone)
-        if run is None or latest is None or covered_until(run) < latest:
-            return False
+    def _end_of_skipping(self, begin: datetime, slot: datetime, skipped: RunPoint) -> Iterator[datetime]:
+        following = self._slot_after(covered_until(skipped))
         slots = next_runs(self._backup.intervals, begin, _MOST_SKIPPED_SLOTS + 1, self._zone)
-        if len(slots) <= _MOST_SKIPPED_SLOTS:
-            return True
-        return self._now < max(slot + _LONGEST_SKIPPING, slots[-1] + self.patience)
+        if following is not None and len(slots) > _MOST_SKIPPED_SLOTS:
+            yield min(following, max(slot + _LONGEST_SKIPPING - self.patience, slots[-1])) + self.patience
 
     def reason(self, slot: datetime) -> str:
         """What became of the newest run that could have kept the promise."""
         runs = [run for run in self._newest.values() if covered_until(run) >= slot]
         run = max(runs, key=lambda run: (run.started, run.id), default=None)
         if run is None:
-            return "No run has begun since then." if self._is_scheduled else "No run has begun, as it is not scheduled."
+            if self._past.scheduled_since is None:
+                return "No run has begun, as it is not scheduled."
+            return "No run has begun since then."
         began = f"The run that began at {run.started.astimezone(self._zone):%Y-%m-%d %H:%M}"
         return {
             RunStatus.RUNNING: f"{began} is still under way.",

@@ -52,6 +52,7 @@ def standing_document(standing: Standing) -> dict[str, Any]:
         "damaged": [check_document(check) for check in standing.checks.damaged],
         "next_run": _time(standing.next_run),
         "usual_duration": usual.total_seconds() if usual is not None else None,
+        "deadline": _time(standing.deadline),
         "late_since": _time(standing.late_since),
         "late": [late_document(late) for late in standing.late],
         "targets": [target_document(target) for target in standing.targets],

@@ -14,7 +14,7 @@ from pathlib import Path
 from catalog import Catalog, LastChecks, StandingFacts
 from model import Backup, Configuration
 from operations.copies.layout import folder_key
-from operations.status.deadlines import CLOCK_ERROR, Late, Past, late_targets
+from operations.status.deadlines import CLOCK_ERROR, Late, Past, late_targets, next_deadline
 from operations.status.levels import level_of
 from operations.status.notices import notices_of
 from operations.status.sizes import sizes, usual_duration
@@ -64,6 +64,7 @@ def standing(
     """How a backup stands now; ``backup`` is None for one that is no longer configured. Pure."""
     usual = usual_duration(facts.good)
     late: tuple[Late, ...] = ()
+    deadline = None
     targets: tuple[TargetStanding, ...] = ()
     checks = facts.checks
     if backup is not None:
@@ -72,7 +73,8 @@ def standing(
             for target in backup.targets
             if (place := (target.storage.name, folder_key(target.path, backup_id))) in facts.copies
         }
-        late = late_targets(backup, Past(facts.scheduled_since, facts.newest, copies, usual), now)
+        past = Past(facts.scheduled_since, facts.newest, copies, usual)
+        late, deadline = late_targets(backup, past, now), next_deadline(backup, past, now)
         used = {usage.target: usage for usage in facts.usage}
         late_names = {name for each in late for name in each.targets}
         targets = tuple(
@@ -93,6 +95,7 @@ def standing(
         is_scheduled=facts.scheduled_since is not None,
         targets=targets,
         late=late,
+        deadline=deadline,
         sizes=sizes(facts.good),
         usual_duration=usual,
     )

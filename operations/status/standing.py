@@ -59,9 +59,10 @@ class TargetStanding:
 class Standing:
     """One backup. ``backup`` is None where it is no longer in the configuration: its copies stay, nothing runs.
 
-    ``last_ended`` is the newest run that has ended and was not skipped. ``is_scheduled`` says whether ``main.py`` has
-    put it into the schedule. ``usual_duration`` is how long its good runs take, and ``notices`` what somebody should
-    know, the worst first.
+    ``deadline`` is when it is late unless good copies are there by then, None where nothing is due; it lies in the past
+    where it is late. ``last_ended`` is the newest run that has ended and was not skipped. ``is_scheduled`` says whether
+    ``main.py`` has put it into the schedule. ``usual_duration`` is how long its good runs take, and ``notices`` what
+    somebody should know, the worst first.
     """
 
     backup_id: str
@@ -74,6 +75,7 @@ class Standing:
     is_scheduled: bool = False
     targets: tuple[TargetStanding, ...] = ()
     late: tuple[Late, ...] = ()
+    deadline: datetime | None = None
     sizes: Sizes = field(default_factory=Sizes)
     usual_duration: timedelta | None = None
     notices: tuple[Notice, ...] = ()
