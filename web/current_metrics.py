@@ -1,41 +1,37 @@
-"""The metrics that ``/metrics`` answers with: computed once for all who ask, and again when something was recorded."""
+"""The metrics that ``/metrics`` answers with: made once for all who ask, and again when something changed."""
 
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
 
 from catalog import Catalog
-from model import Configuration, Severity
+from model import Severity
+from operations.metrics import current_metrics, metrics
 from utils import utc_now
 from web.configured import Configured
-
-# What is late, and what is next, changes with the clock alone.
-_LONGEST_KEPT = timedelta(seconds=30)
+from web.snapshot import Snapshot
 
 
 class CurrentMetrics:
     """Safe in several threads."""
 
-    def __init__(self, configured: Configured, catalog: Catalog) -> None:
+    def __init__(self, configured: Configured, catalog: Catalog, snapshot: Snapshot) -> None:
         self._configured = configured
         self._catalog = catalog
+        self._snapshot = snapshot
         self._lock = threading.Lock()
         self._text = b""
-        self._of: tuple[Configuration, bool, dict[str, int]] | None = None
-        self._made: datetime | None = None
+        self._of: tuple[int, bool] | None = None
 
     def text(self) -> bytes:
-        """In the format of Prometheus. Raises CatalogError."""
-        from operations.metrics import current_metrics
-
+        """In the format of Prometheus, at most a minute old. Raises CatalogError."""
         with self._lock:
-            now = utc_now()
-            configuration = self._configured.current()
+            view = self._snapshot.view
             is_valid = all(problem.severity is not Severity.ERROR for problem in self._configured.problems())
-            of = (configuration, is_valid, self._catalog.revisions())
-            is_old = self._made is None or not timedelta() <= now - self._made < _LONGEST_KEPT
-            if is_old or self._of != of:
-                self._text = current_metrics(configuration, self._catalog, now, is_config_valid=is_valid)
-                self._of, self._made = of, now
+            if not view.is_whole:  # what is left out would look as if it were gone
+                return current_metrics(view.configuration, self._catalog, utc_now(), is_config_valid=is_valid)
+            if self._of != (view.version, is_valid):
+                standings = [state.standing for state in view.states.values()]
+                self._text = metrics(standings, is_config_valid=is_valid)
+                self._of = (view.version, is_valid)
             return self._text

@@ -69,7 +69,7 @@ def open_services(
             fragments=Fragments(),
             audit=Audit(configuration.state_directory),
             password_checks=stack.enter_context(closing(PasswordChecks(accounts))),
-            metrics=CurrentMetrics(configured, catalog),
+            metrics=CurrentMetrics(configured, catalog, snapshot),
             jobs=Jobs(configured, env_file),
             broadcaster=broadcaster,
             copies=stack.enter_context(closing(CopyReader(configuration.state_directory))),

@@ -11,6 +11,7 @@ from model import RunStatus
 from operations.activities import activities
 from web.api.runs import Before, RunId, find_run, log_piece, recent_runs, run_document, runs_of_day
 from web.pages.addresses import address
+from web.pages.kept import kept_page
 from web.pages.templating import page
 from web.security.access import Viewer
 from web.services import ServicesOf
@@ -26,15 +27,19 @@ _WARNING_LEVELS = ("WARNING", "ERROR", "CRITICAL")
 @router.get("/runs")
 def runs_page(request: Request, who: Viewer, services: ServicesOf, before: Before = None) -> Response:
     """The newest runs of all backups."""
-    found = recent_runs(services, _RUNS, before)
-    return page(
-        request,
-        "runs.html",
-        activities=activities(services.configured.current().state_directory) if before is None else [],
-        runs=found.runs,
-        newest="/runs" if before is not None else None,
-        older=address("/runs", before=found.next_before.isoformat()) if found.next_before else None,
-    )
+    view = services.snapshot.view
+    running = activities(view.configuration.state_directory) if before is None else []
+
+    def context() -> dict[str, object]:
+        found = recent_runs(services, _RUNS, before)
+        return {
+            "activities": running,
+            "runs": found.runs,
+            "newest": "/runs" if before is not None else None,
+            "older": address("/runs", before=found.next_before.isoformat()) if found.next_before else None,
+        }
+
+    return kept_page(request, services, who, "runs.html", (view.version, tuple(running)), context)
 
 
 @router.get("/runs/{run_id}")
@@ -70,18 +75,21 @@ def day_page(
     before: Before = None,
 ) -> Response:
     """The runs that began on one day."""
-    found = runs_of_day(services, day, backup, project, _RUNS_OF_A_DAY, before)
-    chosen = {"backup": backup, "project": None if backup else project}
-    here = f"/days/{day}"
-    return page(
-        request,
-        "day.html",
-        day=day,
-        backup=backup,
-        project=project,
-        runs=found.runs,
-        previous=address(f"/days/{day - timedelta(days=1)}", **chosen) if day > date.min else None,
-        following=address(f"/days/{day + timedelta(days=1)}", **chosen) if day < services.snapshot.view.today else None,
-        newest=address(here, **chosen) if before is not None else None,
-        older=address(here, **chosen, before=found.next_before.isoformat()) if found.next_before else None,
-    )
+    view = services.snapshot.view
+
+    def context() -> dict[str, object]:
+        found = runs_of_day(services, day, backup, project, _RUNS_OF_A_DAY, before)
+        chosen = {"backup": backup, "project": None if backup else project}
+        here = f"/days/{day}"
+        return {
+            "day": day,
+            "backup": backup,
+            "project": project,
+            "runs": found.runs,
+            "previous": address(f"/days/{day - timedelta(days=1)}", **chosen) if day > date.min else None,
+            "following": address(f"/days/{day + timedelta(days=1)}", **chosen) if day < view.today else None,
+            "newest": address(here, **chosen) if before is not None else None,
+            "older": address(here, **chosen, before=found.next_before.isoformat()) if found.next_before else None,
+        }
+
+    return kept_page(request, services, who, "day.html", view.version, context)

@@ -39,13 +39,13 @@ def environment() -> Environment:
 def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """The page that this template makes. Besides ``context`` it has ``who`` (a Principal; its role is None where nobody
     is signed in), ``csrf_token``, ``path`` (of the request), ``asset(name)`` and ``version``."""
-    who = getattr(request.state, "principal", _NOBODY)
-    text = (
-        environment()
-        .get_template(template)
-        .render(who=who, csrf_token=who.csrf_token, path=request.url.path, **context)
-    )
-    return HTMLResponse(text, status)
+    return HTMLResponse(render(request, template, getattr(request.state, "principal", _NOBODY), **context), status)
+
+
+def render(request: Request, template: str, who: Principal, **context: Any) -> str:
+    """The text of a page as :func:`page` answers with it, for this reader."""
+    made = environment().get_template(template)
+    return made.render(who=who, csrf_token=who.csrf_token, path=request.url.path, **context)
 
 
 def error_page(request: Request, problem: Problem) -> HTMLResponse:
