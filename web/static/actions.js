@@ -149,6 +149,7 @@ function restoreFields(data) {
   const input = element("input", {
     id: "action-folder",
     name: "folder_name",
+    type: "text",
     required: true,
     maxLength: 100,
     pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*",
@@ -168,7 +169,7 @@ function pathsOf(data) {
 function describePaths(paths) {
   if (!paths.length) return "Everything in it is restored.";
   const shown = paths.slice(0, 5).join(", ");
-  return paths.length > 5 ? `${shown} and ${paths.length - 5} more are restored.` : `Restored: ${shown}`;
+  return `Only this is restored: ${shown}${paths.length > 5 ? `, and ${paths.length - 5} more` : ""}.`;
 }
 
 const ACTIONS = {
