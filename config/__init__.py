@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from model import Configuration
+from model import Channel, Configuration
 
 
 def load_configuration(path: Path, environment: Mapping[str, str], env_file: Path | None = None) -> Configuration:
@@ -45,3 +45,13 @@ def redacted_lines(data: bytes, path: Path) -> list[str]:
     from config.redaction import redacted_lines as redacted
 
     return redacted(data, str(path))
+
+
+def load_channels(path: Path, environment: Mapping[str, str], env_file: Path | None = None) -> tuple[Channel, ...]:
+    """Where messages go, as far as can be known of the configuration in the file ``path``, which may be no YAML.
+
+    Each place is there once, whichever backup it is of. Nothing is raised.
+    """
+    from config.loading_channels import load_channels as load
+
+    return load(path, environment, env_file)

@@ -2,7 +2,9 @@
 
 A line is ``<interval> <python> <backup.py> --config <config> --scheduled <id> # holdfast:<config>``, one for each
 interval of each enabled backup. One that reads copies back has ``<restore.py> --config <config> verify --scheduled
-<id>`` instead, and one of a drill ``verify --drill --scheduled <id>``. One ``@reboot … --missed`` is for all backups.
+<id>`` instead, and one of a drill ``verify --drill --scheduled <id>``. One ``@reboot … --missed`` is for all backups, and
+so are, where anybody is told of one, ``--watch`` every five minutes and ``--scheduled --summary`` for each interval of a
+summary.
 No secret is in them, and every path is absolute, because cron starts them in the home folder with next to no
 environment. ``--env-file`` stands in them only where they are made with one.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from errors import ScheduleError
@@ -19,6 +21,7 @@ from model import Backup, Configuration
 from schedules.crontab_text import LONGEST_COMMAND, marker
 
 _BACKUP, _RESTORE = "backup.py", "restore.py"
+_WATCH_INTERVAL = "*/5 * * * *"
 
 
 def scheduled_lines(
@@ -43,7 +46,22 @@ def scheduled_lines(
         for backup in backups
         for interval, script, arguments in _scheduled(backup)
     ]
-    return [*lines, _line("@reboot", starts[_BACKUP] + b"--missed" + ending)]
+    lines.append(_line("@reboot", starts[_BACKUP] + b"--missed" + ending))
+    lines += [_line(interval, starts[_BACKUP] + arguments + ending) for interval, arguments in _telling(backups)]
+    return lines
+
+
+def summary_intervals(backups: Iterable[Backup]) -> list[str]:
+    """When a summary is told, each interval once."""
+    summaries = (channel.summary for backup in backups for channel in backup.channels)
+    return list(dict.fromkeys(summary for summary in summaries if summary is not None))
+
+
+def _telling(backups: Sequence[Backup]) -> Iterator[tuple[str, bytes]]:
+    if any(backup.channels for backup in backups):
+        yield _WATCH_INTERVAL, b"--watch"
+    for interval in summary_intervals(backups):
+        yield interval, b"--scheduled --summary"
 
 
 def _scheduled(backup: Backup) -> Iterator[tuple[str, str, bytes]]:

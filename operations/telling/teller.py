@@ -39,12 +39,13 @@ _UNREMEMBERED_AGAIN_AFTER = timedelta(hours=6)
 @dataclass
 class Teller:
     """For one process. An address that did not take a message is not asked again by it. There is no ``catalog`` where
-    that could not be opened."""
+    that could not be opened, and ``channels`` are those that are known of a configuration which cannot be read."""
 
     configuration: Configuration
     catalog: Catalog | None
     commands: Commands
     seconds: float = SECONDS
+    channels: tuple[Channel, ...] = ()
     host: str = field(default_factory=lambda: gethostname().partition(".")[0] or "this machine")
     _silent: set[Secret] = field(default_factory=set)
 
@@ -68,12 +69,7 @@ class Teller:
         now = utc_now()
         message = messages.not_recorded(self.facts(backup, now), error)
         key = f"{backup.id} {now.isoformat()}"
-        waiting = [
-            self._stored(key, backup.id, position, channel, message, now)
-            for position, channel in enumerate(backup.channels)
-            if Event.FAILURE in channel.events
-        ]
-        self.send(waiting)
+        self.send(self.message(key, backup.id, backup.channels, Event.FAILURE, message))
 
     def check_ended(
         self, backup: Backup, kind: CheckKind, is_good: bool, reasons: Sequence[str], started: datetime
@@ -125,6 +121,17 @@ class Teller:
         message = message_of(occurrence, self.facts(backup, now))
         key = f"{backup.id} {occurrence.key}"
         return [self._stored(key, backup.id, position, channel, message, now) for position, channel in positions]
+
+    def message(
+        self, key: str, owner: str, channels: Sequence[Channel], event: Event, message: Message
+    ) -> list[Waiting]:
+        """One message of our own making, in the outbox, for each of these channels that wants to know of the event."""
+        now = utc_now()
+        return [
+            self._stored(key, owner, position, channel, message, now)
+            for position, channel in enumerate(channels)
+            if event in channel.events
+        ]
 
     def _stored(
         self, key: str, owner: str, position: int, channel: Channel, message: Message, now: datetime
@@ -212,11 +219,8 @@ class Teller:
         return any(check.target in targets for check in damaged)
 
     def _urls(self) -> dict[str, Secret]:
-        return {
-            fingerprint(channel.url): channel.url
-            for backup in self.configuration.backups
-            for channel in backup.channels
-        }
+        of_backups = (channel for backup in self.configuration.backups for channel in backup.channels)
+        return {fingerprint(channel.url): channel.url for channel in (*self.channels, *of_backups)}
 
     def _url_in_its_place(self, waiting: Waiting) -> Secret | None:
         """Where a message goes whose address is no longer in the configuration: its password may have been wrong."""
@@ -244,7 +248,12 @@ class Teller:
 
 
 def new_teller(
-    configuration: Configuration, catalog: Catalog | None, python: Path, installation: Path, options: tuple[str, ...]
+    configuration: Configuration,
+    catalog: Catalog | None,
+    python: Path,
+    installation: Path,
+    options: tuple[str, ...],
+    channels: tuple[Channel, ...] = (),
 ) -> Teller:
     """One whose messages start our programs so: see :class:`notifications.messages.Commands`."""
-    return Teller(configuration, catalog, Commands(python, installation, options))
+    return Teller(configuration, catalog, Commands(python, installation, options), channels=channels)
