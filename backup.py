@@ -6,18 +6,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import command_line
 from command_line import complain, show, show_json, styled
-from commands import late_check, overview
+from commands import late_check, overview, telling
 from errors import (
     EXIT_ALREADY_RUNNING,
     EXIT_FAILED,
     EXIT_GOOD,
     EXIT_PARTIAL,
     AlreadyRunningError,
+    CatalogError,
+    ConfigurationError,
     HoldfastError,
     UsageError,
 )
@@ -35,6 +38,7 @@ EXAMPLES = (
     ("backup.py shop/uploads", "run one backup now"),
     ("backup.py 'shop/*' blog", "run all backups of two projects"),
     ("backup.py --all", "run everything that is enabled"),
+    ("backup.py --summary", "what a mail with a summary says"),
     ("backup.py --metrics", "the same as metrics for Prometheus; METRICS_FILE writes them after each run"),
     ("backup.py --all --dry-run", "say what would be read and where it would go"),
 )
@@ -56,6 +60,10 @@ def main() -> int:
     )
     parser.add_argument("--missed", action="store_true", help="catch up what was due while the machine was off")
     parser.add_argument("--check", action="store_true", help="say which backups are late; exit with 1 where any is")
+    parser.add_argument("--summary", action="store_true", help="show what a summary tells; with --scheduled, send it")
+    parser.add_argument(
+        "--watch", action="store_true", help="as cron calls it: tell what is new, such as a late backup, and what waits"
+    )
     parser.add_argument("--metrics", action="store_true", help="print how every backup stands, for Prometheus")
     command_line.add_common_options(parser)
     return command_line.run(_command, parser.parse_args())
@@ -73,18 +81,33 @@ def _command(arguments: argparse.Namespace) -> int:
         raise UsageError("--check runs nothing: it goes alone, or with the ids of backups.")
     if arguments.dry_run and (arguments.scheduled or arguments.missed or not any(chosen)):
         raise UsageError("--dry-run goes with the ids of backups, or with --all.")
-    if arguments.scheduled and not arguments.backups:
+    if arguments.watch and any((*chosen, arguments.summary, arguments.scheduled, arguments.metrics, arguments.check)):
+        raise UsageError("--watch goes alone: it tells what is new of all backups.")
+    if arguments.summary and any((*chosen, arguments.dry_run, arguments.metrics, arguments.check, arguments.json)):
+        raise UsageError("--summary goes alone: it is of all backups.")
+    if arguments.scheduled and not (arguments.backups or arguments.summary):
         raise UsageError("--scheduled goes with the ids of backups.")
-    by_person = not (arguments.scheduled or arguments.missed or arguments.check)
-    configuration = command_line.load(arguments, warn=by_person)
+    by_person = not (arguments.scheduled or arguments.missed or arguments.check or arguments.watch)
+    try:
+        configuration = command_line.load(arguments, warn=by_person)
+    except ConfigurationError as error:
+        if arguments.watch:  # it was told, or is told by a line of a backup: every five minutes would be too often
+            return error.exit_code
+        raise
     if arguments.dry_run:
         return _show_dry_runs(arguments, configuration)
     from catalog import open_catalog
 
-    catalog = open_catalog(configuration.state_directory, configuration.catalog_url)
+    try:
+        catalog = open_catalog(configuration.state_directory, configuration.catalog_url)
+    except CatalogError as error:
+        _tell_without_catalog(arguments, configuration, error)
+        raise
     try:
         if arguments.metrics:
             return _show_metrics(configuration, catalog)
+        if arguments.watch or arguments.summary:
+            return (telling.watch if arguments.watch else telling.summary)(arguments, configuration, catalog)
         if arguments.check:
             return late_check.run(arguments, configuration, catalog)
         if not any(chosen):
@@ -93,6 +116,16 @@ def _command(arguments: argparse.Namespace) -> int:
         return (_catch_up if arguments.missed else _run_chosen)(arguments, configuration, catalog)
     finally:
         catalog.close()
+
+
+def _tell_without_catalog(arguments: argparse.Namespace, configuration: Configuration, error: CatalogError) -> None:
+    """A run that cannot even begin, because the disk of the state folder is full or the database away, is told."""
+    from operations.telling.around import Telling
+
+    teller = command_line.new_teller(arguments, configuration, None)
+    for backup in _chosen_backups(arguments, configuration) if arguments.backups or arguments.all else ():
+        with suppress(CatalogError), Telling(teller, backup):
+            raise error
 
 
 # --- running ----------------------------------------------------------------------------------------------------
@@ -142,8 +175,8 @@ def _run_all(
     exit_codes = {EXIT_GOOD}
     for backup, slot in due:
         try:
-            with Telling(teller, backup) as telling:
-                run = telling.run = _run_one(arguments, configuration, backup, catalog, slot, telling.observer)
+            with Telling(teller, backup) as told:
+                run = told.run = _run_one(arguments, configuration, backup, catalog, slot, told.observer)
                 if run is not None:
                     _tell(arguments, backup, run)
         except AlreadyRunningError as error:

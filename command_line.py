@@ -20,7 +20,7 @@ from utils import redact
 
 if TYPE_CHECKING:
     from catalog import Catalog
-    from model import Configuration, Problem
+    from model import Channel, Configuration, Problem
     from operations.telling.teller import Teller
 
 
@@ -128,34 +128,44 @@ def same_configuration(arguments: argparse.Namespace, path: Path) -> tuple[str, 
     return ("--config", str(path), *(("--env-file", str(variables)) if variables else ()))
 
 
-def new_teller(arguments: argparse.Namespace, configuration: Configuration, catalog: Catalog | None) -> Teller:
-    """Who tells people, in this process."""
+def new_teller(
+    arguments: argparse.Namespace,
+    configuration: Configuration,
+    catalog: Catalog | None,
+    channels: tuple[Channel, ...] = (),
+) -> Teller:
+    """Who tells people, in this process: see :class:`operations.telling.teller.Teller`."""
     from operations.telling.teller import new_teller
 
     options = same_configuration(arguments, configuration.path)
-    return new_teller(configuration, catalog, python(), INSTALLATION, options)
+    return new_teller(configuration, catalog, python(), INSTALLATION, options, channels)
 
 
 def load(arguments: argparse.Namespace, *, warn: bool = True) -> Configuration:
     """The configuration that the command line asks for; its warnings go to standard error unless ``--quiet``.
 
-    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute. Where metrics are written,
-    these say there whether the configuration is valid. Containers that a dead run has stopped are started again. Raises
-    ConfigurationError.
+    Commands that cron starts pass ``warn=False``: a warning would be a mail every minute. Where it is not valid, these
+    tell it to whoever is to be told, and to whoever reads the metrics. Containers that a dead run has stopped are
+    started again. Raises ConfigurationError.
     """
     from config import load_configuration, load_readable_configuration
 
     where = (configuration_path(arguments), os.environ, arguments.env_file)
     try:
         configuration = load_configuration(*where)
-    except errors.ConfigurationError:
+    except errors.ConfigurationError as error:
         if not warn:
-            _note_validity(load_readable_configuration(*where), is_valid=False)
+            readable = load_readable_configuration(*where)
+            _note_validity(readable, is_valid=False)
+            _tell_broken(arguments, readable, error)
         raise
     if warn:
         show_warnings(configuration, arguments)
-    elif configuration.metrics_file is not None:
-        _note_validity(configuration, is_valid=True)
+    else:
+        if configuration.metrics_file is not None:
+            _note_validity(configuration, is_valid=True)
+        if (configuration.state_directory / "broken-configuration.json").exists():
+            _tell_repaired(arguments, configuration)
     _start_stopped_containers(configuration)
     return configuration
 
@@ -179,6 +189,28 @@ def _note_validity(configuration: Configuration, *, is_valid: bool) -> None:
     from operations.metrics_file import note_validity
 
     note_validity(configuration, is_valid=is_valid)
+
+
+def _tell_broken(arguments: argparse.Namespace, readable: Configuration, error: errors.ConfigurationError) -> None:
+    """Whoever is told of backups is told that none of them runs, as far as it can be known who that is."""
+    from config import load_channels
+
+    channels = load_channels(readable.path, os.environ, arguments.env_file)
+    if not channels:
+        return
+    from operations.telling.broken_configuration import tell_broken
+    from utils import utc_now
+
+    was_due = getattr(arguments, "missed", False) or (
+        getattr(arguments, "scheduled", False) and not getattr(arguments, "summary", False)
+    )
+    tell_broken(new_teller(arguments, readable, None, channels), error.problems, utc_now(), was_due=was_due)
+
+
+def _tell_repaired(arguments: argparse.Namespace, configuration: Configuration) -> None:
+    from operations.telling.broken_configuration import tell_repaired
+
+    tell_repaired(new_teller(arguments, configuration, None))
 
 
 def _start_stopped_containers(configuration: Configuration) -> None:

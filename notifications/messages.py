@@ -32,7 +32,7 @@ class Commands:
 class Facts:
     """What every message about a backup needs. ``host`` is the name of this machine; ``zone`` is its time zone.
 
-    ``last_good`` is the newest good run that the catalog knows.
+    ``last_good`` is the newest good run that the catalog knows, where ``is_history_known``: it can be asked.
     """
 
     backup: Backup
@@ -42,6 +42,7 @@ class Facts:
     commands: Commands
     state_directory: Path
     last_good: Run | None = None
+    is_history_known: bool = True
     next_run: datetime | None = None
 
     def time(self, moment: datetime) -> str:
@@ -281,6 +282,9 @@ def _statuses(backup: Backup, run: Run) -> list[tuple[str, str]]:
 
 def _last_good_copy(facts: Facts) -> str:
     run = facts.last_good
+    if run is None and not facts.is_history_known:
+        command = facts.commands.line("restore.py", "list", facts.backup.id)
+        return f"Last good copy: the catalog cannot be read now. What lies on the targets is listed by\n  {command}"
     if run is None:
         return "Last good copy: none is known. Nothing could be restored from this backup."
     places = ", ".join(name for name, status in _statuses(facts.backup, run) if status == RunStatus.GOOD.value)

@@ -2,10 +2,9 @@
 
 A line is ``<interval> <python> <backup.py> --config <config> --scheduled <id> # holdfast:<config>``, one for each
 interval of each enabled backup. One that reads copies back has ``<restore.py> --config <config> verify --scheduled
-<id>`` instead, and one of a drill ``verify --drill --scheduled <id>``. One ``@reboot … --missed`` is for all backups, and
-so are, where anybody is told of one, ``--watch`` every five minutes and ``--scheduled --summary`` for each interval of a
-summary.
-No secret is in them, and every path is absolute, because cron starts them in the home folder with next to no
+<id>`` instead, and one of a drill ``verify --drill --scheduled <id>``. One ``@reboot … --missed`` is for all backups.
+Where anybody is told of one, so are ``--watch`` every five minutes and ``--scheduled --summary`` for each time of a
+summary. No secret is in them, and every path is absolute, because cron starts them in the home folder with next to no
 environment. ``--env-file`` stands in them only where they are made with one.
 """
 

@@ -1,7 +1,7 @@
 """A configuration that cannot be read stops every backup at once, so it is told: once for each set of problems, and
 once more when it is good again.
 
-``<state>/broken-configuration.json`` is there while it is broken: ``{"since": TIME, "told": <digest of the problems>}``.
+``<state>/broken-configuration.json`` is there while it is broken: ``{"since": TIME, "told": <hash of the problems>}``.
 A person who is editing the file is not told of what they have half written: five minutes are waited for, unless a
 backup was due.
 """
@@ -63,7 +63,7 @@ def tell_broken(teller: Teller, problems: Sequence[Problem], now: datetime, *, w
     return told or bool(delivery.taken)
 
 
-def tell_repaired(teller: Teller, now: datetime) -> None:
+def tell_repaired(teller: Teller) -> None:
     """It can be read again."""
     state = teller.configuration.state_directory
     waiting: list[Waiting] = []

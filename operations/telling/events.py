@@ -50,11 +50,9 @@ def of_runs(runs: Iterable[Run], told: Told | None, now: datetime) -> tuple[list
     last try does. One that somebody interrupted who had started it is told to nobody.
     """
     ended = sorted((run for run in runs if run.ended is not None), key=lambda run: (run.started, run.id))
-    if told is None:
-        new, told = ended[-1:], Told()
-    else:
-        until = told.runs_until
-        new = [run for run in ended if until is None or run.started > until]
+    told = told or Told()
+    until = told.runs_until
+    new = [run for run in ended if run.started > until] if until is not None else ended[-1:]
     found: list[Occurrence] = []
     for run in _last_tries(new):
         occurrence, told = _of_run(run, told, now)
@@ -109,6 +107,12 @@ def of_lateness(
     key = f"late {slot.isoformat()} {' '.join(targets)}"
     occurrence = Occurrence(key, frozenset({Event.LATE}), reasons=(reason,), trouble=trouble)
     return occurrence, told.with_trouble(LATE, trouble)
+
+
+def with_failure(told: Told, now: datetime) -> Told:
+    """After a failure that the catalog does not know of, and that is told."""
+    trouble, _ = _grown(told.troubles.get(RUN), Event.FAILURE, now, now)
+    return told.with_trouble(RUN, replace(trouble, told=now))
 
 
 def _last_tries(runs: Sequence[Run]) -> list[Run]:

@@ -42,6 +42,17 @@ class _Subscription:
         return f"{fingerprint(self.url)} {self.interval}"
 
 
+def send_due(teller: Teller, catalog: Catalog, now: datetime) -> None:
+    """What a line of the crontab for summaries does. Raises CatalogError."""
+    teller.send(teller.remember(lambda memory: due_summaries(teller, catalog, memory, now, by_line=True)))
+
+
+def summary_of(teller: Teller, catalog: Catalog, backup_ids: Sequence[str], now: datetime) -> Message:
+    """How these backups stand now. Raises CatalogError."""
+    found = standings(teller.configuration, catalog, backup_ids, now)
+    return summary(found, teller.host, now, local_zone(), teller.commands)
+
+
 def due_summaries(
     teller: Teller, catalog: Catalog, memory: Memory, now: datetime, *, by_line: bool = False
 ) -> list[Waiting]:
@@ -59,9 +70,7 @@ def due_summaries(
         memory.summaries[subscription.key] = slot
         if told is None and not (by_line and now - slot < _JUST_NOW):
             continue
-        ids = [backup.id for backup in subscription.backups]
-        found = standings(teller.configuration, catalog, ids, now)
-        message = summary(found, teller.host, now, local_zone(), teller.commands)
+        message = summary_of(teller, catalog, [backup.id for backup in subscription.backups], now)
         waiting.append(
             teller.put(
                 Waiting(

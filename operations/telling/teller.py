@@ -66,10 +66,18 @@ class Teller:
 
     def run_not_recorded(self, backup: Backup, error: str) -> None:
         """One could not begin, or be recorded, because of this error."""
+        if not backup.channels:
+            return
         now = utc_now()
         message = messages.not_recorded(self.facts(backup, now), error)
-        key = f"{backup.id} {now.isoformat()}"
-        self.send(self.message(key, backup.id, backup.channels, Event.FAILURE, message))
+
+        def stored(memory: Memory) -> list[Waiting]:
+            told = memory.backups.get(backup.id, Told())
+            memory.backups[backup.id] = events.with_failure(told, now)
+            key = f"{backup.id} {now.isoformat()}"
+            return self.message(key, backup.id, backup.channels, Event.FAILURE, message)
+
+        self.send(self.remember(stored))
 
     def check_ended(
         self, backup: Backup, kind: CheckKind, is_good: bool, reasons: Sequence[str], started: datetime
@@ -196,9 +204,7 @@ class Teller:
 
     def facts(self, backup: Backup, now: datetime) -> Facts:
         """What the messages about a backup need; of the catalog as much as it says."""
-        last_good: Run | None = None
-        with suppress(HoldfastError):
-            last_good = self.catalog.last_runs([backup.id])[backup.id].last_good if self.catalog is not None else None
+        last_good, is_known = self._last_good(backup)
         upcoming = next_runs(backup.intervals, now, 1) if backup.enabled else []
         return Facts(
             backup,
@@ -208,8 +214,18 @@ class Teller:
             self.commands,
             self.configuration.state_directory,
             last_good,
+            is_known,
             upcoming[0] if upcoming else None,
         )
+
+    def _last_good(self, backup: Backup) -> tuple[Run | None, bool]:
+        """The newest good run of it, and whether that is known."""
+        if self.catalog is None:
+            return None, False
+        try:
+            return self.catalog.last_runs([backup.id])[backup.id].last_good, True
+        except HoldfastError:
+            return None, False
 
     def _damaged(self, backup: Backup) -> bool:
         if self.catalog is None:
@@ -224,6 +240,8 @@ class Teller:
 
     def _url_in_its_place(self, waiting: Waiting) -> Secret | None:
         """Where a message goes whose address is no longer in the configuration: its password may have been wrong."""
+        if not waiting.owner and waiting.position < len(self.channels):
+            return self.channels[waiting.position].url
         for backup in self.configuration.backups:
             if (backup.id == waiting.owner or not waiting.owner) and waiting.position < len(backup.channels):
                 return backup.channels[waiting.position].url
