@@ -17,11 +17,11 @@ import command_line
 from command_line import INSTALLATION, complain, is_terminal, show, show_json, styled
 from commands import keygen, tokens, users
 from errors import EXIT_FAILED, EXIT_GOOD, ScheduleError, UsageError
-from utils import format_count, printable, redact, utc_now
+from utils import format_count, host_name, printable, redact, utc_now
 
 if TYPE_CHECKING:
     from model import Backup, Configuration
-    from operations.doctor import Finding
+    from operations.findings import Finding
     from schedules.crontab import Change
 
 _PLANNED = {"next_runs": "", "next_verifications": "verify", "next_drills": "drill"}
@@ -60,6 +60,7 @@ def sync(arguments: argparse.Namespace) -> int:
 
 def plan(arguments: argparse.Namespace) -> int:
     """What sync would change, and when each backup runs next."""
+    from operations.telling.trying import wrong_addresses
     from schedules import crontab, crontab_environment, crontab_text
 
     configuration = command_line.load(arguments)
@@ -70,14 +71,17 @@ def plan(arguments: argparse.Namespace) -> int:
         f"The crontab holds lines of {owner}, which does not exist any more. `main.py remove --orphaned` removes them."
         for owner in _orphaned_owners(change.before)
     ]
-    warnings += _zone_warnings()
+    warnings += [*_zone_warnings(), *wrong_addresses(configuration)]
     _report_plan(arguments, configuration, change, warnings)
     return EXIT_FAILED if arguments.check and change.is_change else EXIT_GOOD
 
 
 def validate(arguments: argparse.Namespace) -> int:
     """Check the configuration; nothing is touched."""
+    from operations.telling.trying import wrong_addresses
+
     configuration = command_line.load(arguments)
+    wrong = wrong_addresses(configuration)
     disabled = len(configuration.backups) - len(configuration.enabled_backups)
     if arguments.json:
         show_json(
@@ -85,10 +89,13 @@ def validate(arguments: argparse.Namespace) -> int:
                 "configuration": str(configuration.path),
                 "backups": [backup.id for backup in configuration.enabled_backups],
                 "disabled": [backup.id for backup in configuration.backups if not backup.enabled],
-                "warnings": [str(warning) for warning in configuration.warnings],
+                "warnings": [*map(str, configuration.warnings), *wrong],
             }
         )
-    elif not arguments.quiet:
+        return EXIT_GOOD
+    for warning in wrong if not arguments.quiet else ():
+        complain(f"warning: {warning}")
+    if not arguments.quiet:
         tail = f", {disabled} of them disabled" if disabled else ""
         show(f"{configuration.path} is valid: {format_count(len(configuration.backups), 'backup')}{tail}.")
     return EXIT_GOOD
@@ -104,15 +111,20 @@ def schema(_arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Try everything that a backup will need, and say what to do where something does not work."""
-    from operations.doctor import Verdict, examine
+    from operations.doctor import examine
+    from operations.findings import Verdict
+    from operations.telling.trying import tried
 
+    if arguments.notify and arguments.storages:
+        raise UsageError("--notify goes without names of storages: it tries NOTIFY and PING, and nothing else.")
     configuration = command_line.load(arguments)
     _require_storages(configuration, arguments.storages)
     findings = []
-    for finding in chain(
+    everything = chain(
         [] if arguments.storages else [_schedule_finding(configuration, arguments)],
         examine(configuration, arguments.storages),
-    ):
+    )
+    for finding in tried(configuration, host_name()) if arguments.notify else everything:
         findings.append(finding)
         if not arguments.json and (finding.verdict is not Verdict.OK or not arguments.quiet):
             _show_finding(finding)
@@ -197,7 +209,7 @@ def _require_storages(configuration: Configuration, names: Sequence[str]) -> Non
 
 
 def _schedule_finding(configuration: Configuration, arguments: argparse.Namespace) -> Finding:
-    from operations.doctor import Finding, Verdict
+    from operations.findings import Finding, Verdict
     from schedules import crontab, crontab_text
     from schedules.cron_daemon import is_cron_running
 
@@ -371,12 +383,15 @@ def _parser() -> argparse.ArgumentParser:
         "check the configuration and touch nothing",
         ("main.py validate --config new.yaml", "before it is used"),
     )
-    add(
+    doctor_parser = add(
         doctor,
         "try every storage, the sources, the state and the schedule, and say what to do where something is wrong",
         ("main.py doctor", "after a change of config.yaml or .env, and whenever something is strange"),
         ("main.py doctor ONEDRIVE", "only this storage"),
-    ).add_argument("storages", nargs="*", metavar="STORAGE", help="only these storages (default: everything)")
+        ("main.py doctor --notify", "send a test to every address of NOTIFY and PING"),
+    )
+    doctor_parser.add_argument("storages", nargs="*", metavar="STORAGE", help="only these storages (default: all)")
+    doctor_parser.add_argument("--notify", action="store_true", help="send a test to each NOTIFY and PING, no more")
     _add_keys_and_accounts(add)
     _add_schema_and_remove(add)
     return parser

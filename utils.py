@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,6 +45,11 @@ def redact(text: str) -> str:
 def utc_now() -> datetime:
     """The clock. Everything pure takes the time as an argument; only entry points ask for it here."""
     return datetime.now(UTC)
+
+
+def host_name() -> str:
+    """That of this machine, without its domain."""
+    return socket.gethostname().partition(".")[0] or "this machine"
 
 
 def format_timestamp(moment: datetime) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from command_line import complain, show_json
+from command_line import complain, new_teller, show_json
 from commands import drilling, verification
 from commands.choice import Meant
 from commands.healing import heal_backup, healed_documents
@@ -16,7 +17,11 @@ from errors import EXIT_FAILED, EXIT_GOOD, UsageError
 from interruption import end_cleanly_on_signals
 
 if TYPE_CHECKING:
-    from model import Backup, VerifyPlan
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Self
+
+    from model import Backup, CheckKind, Configuration, VerifyPlan
     from operations.verifying.check_history import CheckHistory
     from operations.verifying.checking import CopyCheck
 
@@ -39,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         lock_check(state, kind, backup.id),
         run_log(state, backup.id, started, kind, log_format=lookup.configuration.log_format) as log,
         CheckHistory(lookup.configuration) as history,
+        _Told(arguments, lookup.configuration, backup, kind, started, log) as told,
     ):
         if arguments.drill:
             is_good = _drill(backup, arguments, lookup, history, log, log_path)
@@ -47,7 +53,57 @@ def run(arguments: argparse.Namespace) -> int:
         for problem in history.problems:
             log.warning("%s", problem)
             complain(problem)
+        told.is_good = is_good
     return EXIT_GOOD if is_good else EXIT_FAILED
+
+
+class _Told(logging.Handler):
+    """Around a check: whoever is to be told hears how it ended, with what its log says of it."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        configuration: Configuration,
+        backup: Backup,
+        kind: CheckKind,
+        started: datetime,
+        log: logging.Logger,
+    ) -> None:
+        super().__init__(logging.WARNING)
+        self.is_good = False
+        self._arguments = arguments
+        self._configuration = configuration
+        self._backup = backup
+        self._kind = kind
+        self._started = started
+        self._said: list[str] = []
+        log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(record.getMessage())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        from errors import CatalogError, InterruptedRun
+
+        if isinstance(error, InterruptedRun | KeyboardInterrupt) or not self._backup.channels:
+            return
+        from catalog import open_catalog
+
+        said = [*self._said, *([str(error)] if error is not None else [])]
+        try:
+            catalog = open_catalog(self._configuration.state_directory, self._configuration.catalog_url)
+        except CatalogError:
+            teller = new_teller(self._arguments, self._configuration, None)
+            teller.check_ended(self._backup, self._kind, self.is_good, said, self._started)
+            return
+        with closing(catalog):
+            teller = new_teller(self._arguments, self._configuration, catalog)
+            teller.check_ended(self._backup, self._kind, self.is_good, said, self._started)
 
 
 def _planned(lookup: Lookup, arguments: argparse.Namespace) -> tuple[Backup, VerifyPlan]:

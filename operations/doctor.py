@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from archives.age_header import FILE_KEY_SIZE
@@ -15,34 +13,21 @@ from archives.age_keys import Identity, parse_recipient, read_identity_file
 from catalog import open_catalog
 from errors import EncryptionKeyError, HoldfastError
 from model import Backup, Configuration, DatabaseSource, Target
+from operations.findings import Finding, Verdict
 from operations.housekeeping import abandoned_copies
 from operations.running.stopped_containers import would_stop
 from operations.storage_check import check_storage
+from operations.telling.trying import looked_at
 from sources.factory import open_source
 from sources.scratch import installed_servers
 from storages.workplace import Patience, Workplace
-from utils import format_count, format_size, make_private_directory
+from utils import format_count, format_size, make_private_directory, utc_now
 
 # A person waits for the answer: an outage of a second is ridden out, one of a minute is what they ask about.
 _PATIENCE = Patience(attempts=3, first_wait=0.5, longest_wait=2.0, longest_asked_wait=10.0)
 
 # An archive that waits for its upload and the catalog need some room.
 _LITTLE_SPACE = 1 << 30
-
-
-class Verdict(enum.StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried. ``text`` is one or more sentences."""
-
-    subject: str
-    verdict: Verdict
-    text: str
 
 
 def examine(configuration: Configuration, storage_names: Collection[str] = ()) -> Iterator[Finding]:
@@ -54,6 +39,7 @@ def examine(configuration: Configuration, storage_names: Collection[str] = ()) -
         yield from _encryption(configuration)
         if configuration.metrics_file is not None:
             yield _metrics_file(configuration.metrics_file)
+        yield from looked_at(configuration, utc_now())
         for backup in configuration.enabled_backups:
             yield _source(backup, configuration)
             if backup.verify is not None and backup.verify.drill is not None:

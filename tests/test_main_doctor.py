@@ -14,6 +14,7 @@ from errors import StorageError, StorageUnavailableError
 from model import StorageDefinition, StorageType, StoredObject, Target
 from operations import storage_check
 from operations.doctor import examine
+from operations.findings import Verdict
 from operations.storage_check import check_storage
 from schedules.cron_daemon import is_cron_running
 from storages.local import LocalStorage
@@ -242,5 +243,5 @@ def test_a_drill_that_has_no_server(holdfast: Holdfast, monkeypatch: pytest.Monk
     holdfast.write({"PROJECTS": [{"NAME": "shop", "BACKUPS": [{"DB_BACKUP": [backup]}]}]})
     monkeypatch.setattr(operations.doctor, "installed_servers", lambda _engine, _folder: [])
     (finding,) = [each for each in examine(holdfast.configuration()) if each.subject.startswith("drill of ")]
-    assert finding.verdict is operations.doctor.Verdict.FAILED
+    assert finding.verdict is Verdict.FAILED
     assert "Install them (Debian: postgresql, mariadb-server)" in finding.text

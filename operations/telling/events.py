@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from model import INTERRUPTED_BY_SIGNAL, Check, CheckKind, CheckOutcome, Event, Run, RunStatus
 from operations.running.retries import wait_before
@@ -117,8 +118,8 @@ def with_failure(told: Told, now: datetime) -> Told:
 
 def _last_tries(runs: Sequence[Run]) -> list[Run]:
     """Without those that failed and were tried again."""
-    following = [*runs[1:], None]
-    return [run for run, later in zip(runs, following, strict=True) if later is None or not _is_retry(run, later)]
+    pairs = zip_longest(runs, runs[1:])
+    return [run for run, later in pairs if later is None or not _is_retry(run, later)]
 
 
 def _is_retry(run: Run, later: Run) -> bool:

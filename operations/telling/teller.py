@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from socket import gethostname
 
 from catalog import Catalog
 from errors import HoldfastError
@@ -30,7 +29,7 @@ from operations.telling.events import Occurrence
 from operations.telling.memory import Memory, Told, remembered
 from operations.telling.wording import message_of
 from schedules.times import local_zone, next_runs
-from utils import format_count, redact, utc_now
+from utils import format_count, host_name, redact, utc_now
 
 _RECENT_RUNS = 30
 _UNREMEMBERED_AGAIN_AFTER = timedelta(hours=6)
@@ -46,7 +45,7 @@ class Teller:
     commands: Commands
     seconds: float = SECONDS
     channels: tuple[Channel, ...] = ()
-    host: str = field(default_factory=lambda: gethostname().partition(".")[0] or "this machine")
+    host: str = field(default_factory=host_name)
     _silent: set[Secret] = field(default_factory=set)
 
     # --- what happened -------------------------------------------------------------------------------------------

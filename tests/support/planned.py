@@ -32,6 +32,7 @@ SYSTEM_CALLS = ("link", "unlink", "mkdir", "rename", "replace", "fsync", "fdatas
 HOST_METHODS = ("list_directory",)
 STORAGE_METHODS = ("put", "delete", "clean_up", "list")
 CATALOG_METHODS = ("mark_dead_runs", "begin_run", "finish_run")
+OUTBOX_METHODS = ("put", "all")
 RUN_STEPS = ("_packed", "_manifest", "_outcome")
 BLOCKED_SECONDS = 0.3
 
@@ -105,6 +106,7 @@ def main() -> None:
     import operations.backup
     from catalog import Catalog
     from hosts.local import LocalHost
+    from notifications.outbox import Outbox
     from storages.local import LocalStorage
 
     plan = Plan(document)
@@ -115,6 +117,7 @@ def main() -> None:
         (LocalStorage, "storage.", STORAGE_METHODS),
         (Catalog, "catalog.", CATALOG_METHODS),
         (operations.backup, "backup.", RUN_STEPS),
+        (Outbox, "outbox.", OUTBOX_METHODS),
     ):
         for name in names:
             plan.wrap(owner, name, prefix + name)
