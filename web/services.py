@@ -18,7 +18,6 @@ from web.configured import Configured
 from web.current_metrics import CurrentMetrics
 from web.fragments import Fragments
 from web.jobs import Jobs
-from web.levels import level
 from web.live import Broadcaster
 from web.security.audit import Audit
 from web.security.sign_in_limits import PasswordChecks
@@ -79,7 +78,7 @@ def open_services(
 def _levels(snapshot: Snapshot, changed: Collection[str]) -> dict[str, str | None]:
     """What pages are told of backups that changed."""
     states = snapshot.view.states
-    return {each: level(states[each].standing) if each in states else None for each in changed}
+    return {each: states[each].level if each in states else None for each in changed}
 
 
 def services_of(request: Request) -> Services:

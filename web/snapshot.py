@@ -16,10 +16,12 @@ from functools import cached_property
 from itertools import islice
 from typing import Protocol
 
-from catalog import Catalog
+from catalog import Catalog, StandingFacts
 from errors import HoldfastError
 from model import Configuration, RunStatus, Usage
-from operations.status.overview import Standing, standings
+from operations.status.levels import Level
+from operations.status.overview import Standing, facts_of
+from operations.status.overview import standing as standing_of
 from schedules.times import local_zone
 from utils import utc_now
 from web.charts.calendar import CODE_OF_STATUS, DAYS, Days, first_day
@@ -42,14 +44,24 @@ class Configured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackupState:
-    """One backup. ``sizes`` are those of its newest archives in bytes, oldest first. ``version`` is that of the view in
-    which anything of it changed last."""
+    """One backup. ``facts`` are what its standing was made of. ``sizes`` are those of its newest archives in bytes,
+    oldest first. ``version`` is that of the view in which anything of it changed last."""
 
     standing: Standing
+    facts: StandingFacts
     days: Days
     sizes: tuple[int, ...] = ()
-    usage: tuple[Usage, ...] = ()
     version: int = 0
+
+    @property
+    def level(self) -> Level:
+        """How it stands, in one word."""
+        return self.standing.level
+
+    @property
+    def usage(self) -> tuple[Usage, ...]:
+        """What lies on its targets, and on those that it had before."""
+        return self.facts.usage
 
     @property
     def project(self) -> str:
@@ -66,7 +78,7 @@ class BackupState:
 @dataclass(frozen=True)
 class View:
     """Everything at one moment; it never changes. ``states`` are in the order of the configuration, then the orphaned
-    ones. ``is_whole`` is false until all was read for the first time."""
+    ones. ``is_whole`` is false until it is known how all of them stand; their calendars come later."""
 
     version: int
     configuration: Configuration
@@ -147,49 +159,63 @@ class Snapshot:
         configuration = self._configured.current()
         revisions = self._catalog.revisions()
         ids = _ordered_ids(configuration, revisions)
-        changed = {
-            each
-            for each in ids
-            if each not in self._view.states or revisions.get(each, 0) != known.revisions.get(each, 0)
-        }
-        is_other = configuration is not known.configuration or ids != list(self._view.states)
+        changed = [each for each in ids if revisions.get(each, 0) != known.revisions.get(each, -1)]
         is_due = known.clock is None or not timedelta() <= now - known.clock < timedelta(seconds=_CLOCK_SECONDS)
         self._turn_calendar(first_day(_today(now)))
-        if is_other or is_due:
-            self._read_standings(configuration, ids, ids, now)
-        elif changed:
-            self._read_standings(configuration, ids, [each for each in ids if each in changed], now)
-        for batch in _batches([each for each in ids if each in changed]):
+        if configuration is not known.configuration:
+            wanted = set(ids)
+        else:
+            wanted = {*changed, *(self._rescheduled() if is_due else ())}
+        for batch in _batches([each for each in ids if each in wanted]):
+            configured = {backup.id: backup for backup in configuration.backups}
+            self._stand(configuration, ids, facts_of(batch, configured, self._catalog, now), now)
+            if self._stopping.is_set():
+                return
+        others = {each: state.facts for each, state in self._view.states.items() if each not in wanted}
+        if is_due or list(self._view.states) != ids:
+            self._stand(configuration, ids, others, now)
+            known.clock = now
+        known.configuration = configuration
+        if not self._view.is_whole or self._view.problem:
+            self._publish(self._view.states, frozenset(), is_whole=True)
+        for batch in _batches(changed):
             self._read_histories(batch)
             if self._stopping.is_set():
                 return
-        if is_other or is_due:
-            known.configuration, known.clock = configuration, now
-        known.revisions = revisions
-        if not self._view.is_whole or self._view.problem:
-            self._publish(self._view.states, frozenset(), is_whole=True)
+        known.revisions = {each: revisions.get(each, 0) for each in ids}
 
-    def _read_standings(self, configuration: Configuration, ids: list[str], wanted: list[str], now: datetime) -> None:
-        """How these stand; ``ids`` are all that there are."""
-        states = dict(self._view.states)
+    def _rescheduled(self) -> list[str]:
+        """Backups that ``main.py`` has put into the schedule, or given other intervals, since they were read."""
+        since = self._catalog.schedule_since()
+        states = self._view.states.items()
+        return [backup_id for backup_id, state in states if state.facts.scheduled_since != since.get(backup_id)]
+
+    def _stand(
+        self, configuration: Configuration, ids: Sequence[str], facts: Mapping[str, StandingFacts], now: datetime
+    ) -> None:
+        """How these stand now, which costs no question to the catalog. ``ids`` are all that there are."""
+        configured = {backup.id: backup for backup in configuration.backups}
+        before = self._view.states
         version = self._view.version + 1
-        changed = set(states.keys() - set(ids))
-        for standing in standings(configuration, self._catalog, wanted, now):
-            before = states.get(standing.backup_id)
-            if before is None:
-                before = BackupState(standing, _no_days(self._known.first))
-            elif before.standing == standing:
-                continue
-            states[standing.backup_id] = replace(before, standing=standing, version=version)
-            changed.add(standing.backup_id)
-        if changed or configuration is not self._view.configuration:
-            ordered = {each: states[each] for each in ids}
+        states = dict(before)
+        changed = set(before.keys() - set(ids))
+        for backup_id in facts.keys() & set(ids):
+            backup = configured.get(backup_id)
+            made = standing_of(backup_id, backup, facts[backup_id], now, configuration.state_directory)
+            state = before.get(backup_id)
+            if state is None:
+                states[backup_id] = BackupState(made, facts[backup_id], _no_days(self._known.first), version=version)
+                changed.add(backup_id)
+            elif state.standing != made or state.facts != facts[backup_id]:
+                states[backup_id] = replace(state, standing=made, facts=facts[backup_id], version=version)
+                changed.add(backup_id)
+        ordered = {each: states[each] for each in ids if each in states}
+        if changed or list(ordered) != list(before) or configuration is not self._view.configuration:
             self._publish(ordered, frozenset(changed), configuration=configuration)
 
     def _read_histories(self, backup_ids: Collection[str]) -> None:
         states = dict(self._view.states)
         version = self._view.version + 1
-        usage = self._catalog.last_usage(backup_ids)
         first = self._known.first
         since = datetime.combine(first, time(), local_zone())
         for backup_id in backup_ids:
@@ -197,7 +223,6 @@ class Snapshot:
                 states[backup_id],
                 days=_days(first, self._catalog.outcomes(backup_id, since)),
                 sizes=tuple(self._catalog.archive_sizes(backup_id, _SPARKLINE)),
-                usage=usage[backup_id],
                 version=version,
             )
         self._publish(states, frozenset(backup_ids))

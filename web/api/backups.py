@@ -10,12 +10,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from model import Check, CheckKind, CheckOutcome, RunStatus, Target
+from operations.status.levels import Level
+from operations.status.standing import NoticeKind
 from schedules.times import next_runs
 from utils import utc_now
 from web.api.runs import Before, Limit, RunDocument, RunPage, run_document, runs_of_backup
 from web.backup_words import keep_words, source_words
 from web.charts.calendar import DayCode, Days
-from web.levels import Level, level, reasons
 from web.security.access import Viewer
 from web.security.problems import NotFoundProblem
 from web.services import Services, ServicesOf
@@ -39,6 +40,15 @@ class CheckDocument(BaseModel):
     message: str
 
 
+class NoticeDocument(BaseModel):
+    """One thing that somebody should know, and what to do next."""
+
+    kind: NoticeKind
+    level: Level
+    text: str
+    advice: str = Field(description="Commands stand between backticks.")
+
+
 class BackupSummary(BaseModel):
     """How one backup stands."""
 
@@ -46,12 +56,14 @@ class BackupSummary(BaseModel):
     project: str = Field(description="The name of the project, as it is written in the configuration.")
     name: str
     level: Level
-    reasons: list[str] = Field(description="Why somebody should look at it; nothing where all is well.")
+    notices: list[NoticeDocument] = Field(description="Why somebody should look at it, the worst first.")
+    late_since: datetime | None = Field(description="Since when a good copy is missing; null where none is.")
     last_run: RunDocument | None
     last_good_run: RunDocument | None
     last_proven: CheckDocument | None = Field(description="The newest drill that restored a copy well.")
     last_verified: CheckDocument | None = Field(description="The newest copy that was read back and found well.")
     next_run: datetime | None
+    trend: str | None = Field(description="How its content grows.", examples=["+4 %/month"])
     stored: int | None = Field(description="What lies on its targets, in bytes; null where it was never measured.")
 
 
@@ -72,6 +84,8 @@ class TargetDocument(BaseModel):
     copies: int | None
     size: int | None = Field(description="Bytes, as they were last measured.")
     measured: datetime | None
+    last_good: datetime | None = Field(description="When the run of the newest good copy there began.")
+    is_late: bool
     is_configured: bool
 
 
@@ -173,7 +187,7 @@ def chosen(view: View, query: str, levels: Iterable[Level] | None) -> Sequence[B
         state
         for state in view.states.values()
         if all(word in f"{state.standing.backup_id} {state.project}".casefold() for word in words)
-        and (wanted is None or level(state.standing) in wanted)
+        and (wanted is None or state.level in wanted)
     ]
 
 
@@ -201,13 +215,18 @@ def _summary_fields(state: BackupState) -> dict[str, Any]:
         "id": standing.backup_id,
         "project": state.project,
         "name": standing.backup_id.partition("/")[2],
-        "level": level(standing),
-        "reasons": reasons(standing),
+        "level": standing.level,
+        "notices": [
+            NoticeDocument(kind=notice.kind, level=notice.level, text=notice.text, advice=notice.advice)
+            for notice in standing.notices
+        ],
+        "late_since": standing.late_since,
         "last_run": run_document(standing.last) if standing.last else None,
         "last_good_run": run_document(standing.last_good) if standing.last_good else None,
         "last_proven": check_document(proven) if proven else None,
         "last_verified": check_document(verified) if verified else None,
         "next_run": standing.next_run,
+        "trend": str(standing.sizes.trend) if standing.sizes.trend else None,
         "stored": sum(usage.size for usage in state.usage) if state.usage else None,
     }
 
@@ -217,9 +236,11 @@ def _targets(state: BackupState) -> list[TargetDocument]:
     backup = state.standing.backup
     measured = {usage.target: usage for usage in state.usage}
     configured: dict[str, Target] = {str(target): target for target in backup.targets} if backup else {}
+    stands = {each.name: each for each in state.standing.targets}
     found = []
     for name in [*configured, *(measured.keys() - configured.keys())]:
         target, usage = configured.get(name), measured.get(name)
+        newest = stands[name].last_good if name in stands else None
         if target is None and usage is not None and not usage.size:
             continue
         found.append(
@@ -231,6 +252,8 @@ def _targets(state: BackupState) -> list[TargetDocument]:
                 copies=usage.copies if usage else None,
                 size=usage.size if usage else None,
                 measured=usage.measured if usage else None,
+                last_good=newest.started if newest else None,
+                is_late=name in stands and stands[name].is_late,
                 is_configured=target is not None,
             )
         )

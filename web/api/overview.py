@@ -9,9 +9,9 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from operations.status.levels import WORST_FIRST, Level
 from utils import format_count
 from web.api.backups import BackupSummary, summary
-from web.levels import NEEDS_ATTENTION, Level, level
 from web.security.access import Viewer
 from web.services import ServicesOf
 from web.snapshot import BackupState, View
@@ -19,6 +19,7 @@ from web.snapshot import BackupState, View
 router = APIRouter(prefix="/api/v1", tags=["overview"])
 
 MOST_CONCERNS = 20
+NEEDS_ATTENTION = (Level.FAILED, Level.LATE, Level.WARNING)
 
 
 class Overview(BaseModel):
@@ -40,18 +41,17 @@ class Overview(BaseModel):
 
 def overview(view: View) -> Overview:
     """Of the backups in this view."""
-    levels = {backup_id: level(state.standing) for backup_id, state in view.states.items()}
-    counts = Counter(levels.values())
-    worst = next((each for each in (Level.BAD, Level.WARNING, Level.NEW) if counts[each]), Level.GOOD)
+    counts = Counter(state.level for state in view.states.values())
+    worst = next((each for each in (*NEEDS_ATTENTION, Level.NEVER_RUN) if counts[each]), Level.GOOD)
     upcoming = [(s.standing.next_run, s.standing.backup_id) for s in view.states.values() if s.standing.next_run]
     next_run, next_backup = min(upcoming, default=(None, None))
     return Overview(
-        level=worst,
+        level=worst if view.is_whole else Level.NEVER_RUN,
         headline=headline(view, counts),
         is_whole=view.is_whole,
         version=view.version,
         counts={each: counts[each] for each in Level},
-        concerns=_concerns(view.states, levels),
+        concerns=_concerns(view),
         projects=len(view.projects),
         runs_today=sum(_runs_today(state, view) for state in view.states.values()),
         stored=sum(usage.size for state in view.states.values() for usage in state.usage),
@@ -63,27 +63,29 @@ def overview(view: View) -> Overview:
 
 def headline(view: View, counts: Mapping[Level, int]) -> str:
     """One sentence without its full stop."""
-    waited_for = sum(counts[each] for each in (*NEEDS_ATTENTION, Level.NEW, Level.GOOD))
+    if not view.is_whole:
+        return f"The catalog is being read: {format_count(len(view.states), 'backup')} so far"
     attention = sum(counts[each] for each in NEEDS_ATTENTION)
+    good, new = counts[Level.GOOD] + counts[Level.RUNNING], counts[Level.NEVER_RUN]
+    total = attention + good + new
     if not view.states:
-        return "There is no backup yet" if view.is_whole else "The catalog is being read"
-    if attention:
-        of = format_count(waited_for, "backup")
-        return f"{attention:,} of {of} {'needs' if attention == 1 else 'need'} attention"
-    if counts[Level.NEW]:
-        if not counts[Level.GOOD]:
-            return f"No backup has run yet: {format_count(counts[Level.NEW], 'backup')} will"
-        are = "is" if counts[Level.GOOD] == 1 else "are"
-        have = "has" if counts[Level.NEW] == 1 else "have"
-        return f"{format_count(counts[Level.GOOD], 'backup')} {are} good, {counts[Level.NEW]:,} {have} not run yet"
-    if not waited_for:
+        return "There is no backup yet"
+    if not total:
         return "No backup is scheduled"
-    return "The backup is good" if waited_for == 1 else f"All {waited_for:,} backups are good"
+    if attention:
+        return f"{attention:,} of {format_count(total, 'backup')} {'needs' if attention == 1 else 'need'} attention"
+    if not new:
+        return "The backup is good" if total == 1 else f"All {total:,} backups are good"
+    have = f"{new:,} {'has' if new == 1 else 'have'} not run yet"
+    if not good:
+        return "The backup has not run yet" if new == 1 else f"The {new:,} backups have not run yet"
+    return f"{format_count(good, 'backup')} {'is' if good == 1 else 'are'} good, {have}"
 
 
-def _concerns(states: Mapping[str, BackupState], levels: Mapping[str, Level]) -> list[BackupSummary]:
-    worst_first = [backup_id for each in NEEDS_ATTENTION for backup_id, found in levels.items() if found is each]
-    return [summary(states[backup_id]) for backup_id in worst_first[:MOST_CONCERNS]]
+def _concerns(view: View) -> list[BackupSummary]:
+    found = [state for state in view.states.values() if state.level in NEEDS_ATTENTION]
+    worst_first = sorted(found, key=lambda state: WORST_FIRST.index(state.level))
+    return [summary(state) for state in worst_first[:MOST_CONCERNS]]
 
 
 def _runs_today(state: BackupState, view: View) -> int:

@@ -26,10 +26,10 @@ MOST_RUNS = 200
 _LOG_PIECE = 65_536
 
 
-class CopyDocument(BaseModel):
+class RunCopy(BaseModel):
     """The archive on one target."""
 
-    target: str = Field(description="The storage and the path in it.")
+    storage: str
     key: str = Field(description="Where it lies in the storage.")
     status: RunStatus
     size: int = Field(description="Bytes.")
@@ -52,7 +52,7 @@ class RunDocument(BaseModel):
     content_size: int | None = Field(description="Bytes, before they were packed.")
     files: int | None
     sha256: str | None
-    copies: list[CopyDocument]
+    copies: list[RunCopy]
 
 
 class RunPage(BaseModel):
@@ -97,7 +97,7 @@ def run_document(run: Run) -> RunDocument:
         files=archive.file_count if archive else None,
         sha256=archive.sha256 if archive else None,
         copies=[
-            CopyDocument(target=copy.storage, key=copy.key, status=copy.status, size=copy.size, error=copy.error)
+            RunCopy(storage=copy.storage, key=copy.key, status=copy.status, size=copy.size, error=copy.error)
             for copy in run.copies
         ],
     )

@@ -84,12 +84,14 @@ def merged(first: date, calendars: Sequence[Days]) -> Days:
     return Days(first, codes, [sum(day) for day in zip(*(each.counts for each in calendars), strict=True)])
 
 
-def calendar(days: Days, today: date, what: str, query: str = "") -> Markup:
+def calendar(days: Days, today: date, what: str, query: str = "", *, columns: int = 0) -> Markup:
     """The weeks as a drawing. Each day with a run is a link to ``/days/<date>`` and the query, such as ``backup=a/b``.
 
-    Only the newest of these can be reached by the Tab key: the arrow keys go on from there (static/calendar.js).
+    It is as wide as so many ``columns``, or as its weeks. Only the newest of the links can be reached by the Tab key:
+    the arrow keys go on from there (static/calendar.js).
     """
     weeks = (len(days.codes) + 6) // 7
+    width = _LEFT + max(weeks, columns) * _PITCH
     suffix = f"?{quote(query, safe='=&')}" if query else ""
     shown = min(len(days.codes), (today - days.first).days + 1)
     cells = _cells(days, shown, str(escape(suffix)))
@@ -101,7 +103,7 @@ def calendar(days: Days, today: date, what: str, query: str = "") -> Markup:
         _weekday_labels(),
         Markup(cells),  # noqa: S704 - escaped above, and numbers
         class_="calendar",
-        viewBox=f"0 0 {_LEFT + weeks * _PITCH} {height}",
+        viewBox=f"0 0 {width} {height}",
         role="group",
         aria_label=f"Calendar of {what}: {summary(days)}",
     )
@@ -110,8 +112,10 @@ def calendar(days: Days, today: date, what: str, query: str = "") -> Markup:
 def year(days: Days, today: date, what: str, query: str = "") -> Markup:
     """The whole year as two drawings: side by side where there is room, one below the other on a phone."""
     older = WEEKS_OF_A_YEAR // 2
-    halves = (days.first_weeks(older), days.last_weeks(WEEKS_OF_A_YEAR - older))
-    return element("div", *(calendar(half, today, what, query) for half in halves), class_="calendar-year")
+    newer = WEEKS_OF_A_YEAR - older
+    halves = (days.first_weeks(older), days.last_weeks(newer))
+    drawn = (calendar(half, today, what, query, columns=newer) for half in halves)
+    return element("div", *drawn, class_="calendar-year")
 
 
 def strip(days: Days, today: date, what: str, count: int = 30) -> Markup:

@@ -36,10 +36,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How values are written, and what the steps of the axis are multiples of: 1, 2 or 5 times a power of ``base``."""
+    """How values are written, and what the steps of the axis are multiples of: 1, 2, 2.5 or 5
+    times a power of ten of the largest of ``bases`` that fits."""
 
     words: Callable[[float], str]
-    base: float = 1.0
+    bases: tuple[float, ...] = (1.0,)
 
 
 def chart(points: Sequence[Point], title: str, unit: Unit, zone: tzinfo, now: datetime) -> Markup:
@@ -78,12 +79,13 @@ def chart(points: Sequence[Point], title: str, unit: Unit, zone: tzinfo, now: da
 
 
 def sparkline(values: Sequence[float], what: str, words: Callable[[float], str]) -> Markup:
-    """The last values as a small line, from 0 on. Nothing where there are fewer than two."""
+    """The last values as a small line, the upper half of them at least. Nothing where there are fewer than two."""
     if len(values) < 2:
         return Markup("")
     top = max(values) or 1.0
+    bottom = min(min(values) * 0.95, top / 2)
     step = 100 / (len(values) - 1)
-    line = [(position * step, 22 - 20 * value / top) for position, value in enumerate(values)]
+    line = [(position * step, 22 - 20 * (value - bottom) / (top - bottom)) for position, value in enumerate(values)]
     description = f"From {words(min(values))} to {words(max(values))}, the last one {words(values[-1])}"
     area = [(0.0, 24.0), *line, (100.0, 24.0)]
     return picture(
@@ -148,17 +150,18 @@ def _axis_top(values: Sequence[float]) -> float:
     return wanted * 1.08 if wanted > 0 else 1.0
 
 
-def _steps(top: float, base: float) -> list[float]:
+def _steps(top: float, bases: Sequence[float]) -> list[float]:
     """Two to four round values below ``top``."""
-    rough = top / 3.5 / base
+    base = max((base for base in bases if base <= top / 2), default=bases[0])
+    rough = top / 4 / base
     magnitude = 10 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    factor = next(each for each in (1, 2, 5, 10) if each * magnitude >= rough)
+    factor = next(each for each in (1, 2, 2.5, 5, 10) if each * magnitude >= rough)
     step = factor * magnitude * base
     return [step * count for count in range(1, int(top / step) + 1)]
 
 
 def _grid(top: float, unit: Unit, place: _Place) -> list[Markup]:
-    lines = [(0.0, "0")] + [(value, unit.words(value)) for value in _steps(top, unit.base)]
+    lines = [(0.0, "0")] + [(value, unit.words(value)) for value in _steps(top, unit.bases)]
     drawn = []
     for value, label in lines:
         y = place.y(value)

@@ -26,7 +26,7 @@ from web.snapshot import BackupState, View
 router = APIRouter(include_in_schema=False)
 
 _RUNS = 25
-_DURATION = Unit(format_duration, 60.0)
+_DURATION = Unit(format_duration, (1.0, 60.0, 3600.0))
 _SIZE = Unit(format_size)
 _QUIET = (RunStatus.RUNNING, RunStatus.SKIPPED)
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from datetime import date, datetime
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from model import Activity, ActivityKind
 from schedules.times import local_zone
 from utils import format_count, format_duration, format_size, parse_timestamp, utc_now
 
+_GOOD, _WARNING, _BAD = ("good", "good"), ("warn", "warning"), ("bad", "bad")
 _BADGES = {
-    "good": ("good", "good"),
-    "passed": ("good", "good"),
-    "warning": ("warn", "warning"),
-    "partial": ("warn", "warning"),
-    "stale": ("warn", "warning"),
-    "could not be done": ("warn", "warning"),
-    "interrupted": ("warn", "pause"),
-    "bad": ("bad", "bad"),
-    "failed": ("bad", "bad"),
+    **dict.fromkeys(("good", "passed", "valid"), _GOOD),
+    **dict.fromkeys(("warning", "warnings", "partial", "stale", "could not be done"), _WARNING),
+    **dict.fromkeys(("failed", "error", "errors"), _BAD),
+    **dict.fromkeys(("interrupted", "cancelled", "not started"), ("warn", "pause")),
+    "late": ("bad", "new"),
     "running": ("live", "running"),
-    "new": ("", "new"),
+    "never run": ("", "new"),
 }
 _KINDS = {
     ActivityKind.BACKUP: "backing up",
@@ -81,7 +80,17 @@ def backup_path(backup_id: str) -> str:
 
 
 def first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+    """Of a message of several lines; one that leads over to the next ends in dots."""
+    line, _, rest = text.strip().partition("\n")
+    return f"{line.rstrip(':')} …" if rest and line.endswith(":") else line
+
+
+def with_code(text: str) -> Markup:
+    """What stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if position % 2 else part for position, part in enumerate(parts)
+    )
 
 
 def share(activity: Activity) -> int | None:
@@ -120,6 +129,7 @@ FILTERS = {
     "clock_minutes": clock_minutes,
     "backup_path": backup_path,
     "first_line": first_line,
+    "with_code": with_code,
     "share": share,
     "activity_words": activity_words,
     "activity_kind": lambda kind: _KINDS[kind],

@@ -10,12 +10,13 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from operations.activities import activities
+from operations.status.levels import WORST_FIRST
 from utils import format_count, format_size
 from web.api.backups import Words, chosen, summary
+from web.api.overview import NEEDS_ATTENTION
 from web.api.overview import overview as make_overview
 from web.charts.calendar import calendar, merged, year
 from web.charts.series import sparkline
-from web.levels import NEEDS_ATTENTION, Level, level
 from web.pages.addresses import address
 from web.pages.templating import environment, page
 from web.security.access import Viewer
@@ -29,7 +30,6 @@ _PROJECTS_ON_A_PAGE = 12
 _BACKUPS_OF_A_PROJECT = 12
 _BACKUPS_ON_A_PAGE = 50
 _WEEKS = 26
-_ORDER = (Level.BAD, Level.WARNING, Level.NEW, Level.GOOD, Level.DISABLED, Level.ORPHANED)
 
 Show = Literal["all", "attention"]
 PageNumber = Annotated[int, Query(ge=1, le=100_000)]
@@ -149,4 +149,4 @@ def _words(states: Sequence[BackupState]) -> str:
 
 
 def _worst_first(states: Sequence[BackupState]) -> list[BackupState]:
-    return sorted(states, key=lambda state: _ORDER.index(level(state.standing)))
+    return sorted(states, key=lambda state: WORST_FIRST.index(state.level))

@@ -6,11 +6,15 @@ import { showTimes } from "./times.js";
 
 const LEAST_MILLISECONDS = 900;
 const POLL_MILLISECONDS = 5_000;
+const HIDDEN_MILLISECONDS = 20_000;
 
 let waiting = null;
 let lastRefresh = 0;
 let isRefreshing = false;
 let isAsked = false;
+
+// Of each live part, what the server sent: scripts write the times into it afterwards.
+const sources = new WeakMap();
 
 export function formatSize(size) {
   if (size < 1000) return `${Math.trunc(size)} B`;
@@ -43,14 +47,18 @@ function find(part, description) {
   return null;
 }
 
+export function rememberParts() {
+  for (const part of document.querySelectorAll("[data-live]")) sources.set(part, part.outerHTML);
+}
+
 function replacePart(before, after) {
-  if (before.dataset.source === after.outerHTML) return;
+  const source = after.outerHTML;
+  if (sources.get(before) === source) return;
   const focused = before.contains(document.activeElement) ? describe(document.activeElement) : null;
   const open = [...before.querySelectorAll("details")].map((each) => each.open);
   const part = document.importNode(after, true);
-  const source = after.outerHTML;
   before.replaceWith(part);
-  part.dataset.source = source;
+  sources.set(part, source);
   part.querySelectorAll("details").forEach((each, position) => {
     if (open[position]) each.open = true;
   });
@@ -142,21 +150,17 @@ function showActivity(box, activity) {
 }
 
 function showActivities(activities) {
-  const shown = new Set();
   for (const activity of activities) {
-    for (const box of document.querySelectorAll(`[data-activity="${CSS.escape(activity.id)}"]`)) {
-      showActivity(box, activity);
-      shown.add(activity.id);
-    }
+    const boxes = document.querySelectorAll(`[data-activity="${CSS.escape(activity.id)}"]`);
+    for (const box of boxes) showActivity(box, activity);
   }
-  return shown;
 }
 
 // --- listening --------------------------------------------------------------------------------------------------
 
-function concerns(backups) {
+function concerns(backup) {
   const here = document.querySelector("main [data-backup][data-live]")?.dataset.backup;
-  return !here || !backups || backups.includes(here);
+  return !here || !backup || backup === here;
 }
 
 function showState(state) {
@@ -179,34 +183,59 @@ function parse(data) {
   }
 }
 
-export function startLive() {
-  if (!document.querySelector("main [data-live]")) return;
-  for (const part of document.querySelectorAll("[data-live]")) part.dataset.source = "";
-  let polling = null;
-  let known = new Set();
-  const source = new EventSource("/api/v1/events");
-  const fallBack = () => {
-    showState("polling");
-    polling ??= setInterval(poll, POLL_MILLISECONDS);
-  };
+let source = null;
+let polling = null;
+let known = null;
+
+function onActivities(event) {
+  const activities = parse(event.data)?.activities ?? [];
+  showActivities(activities);
+  const ids = activities.map((each) => each.id).sort().join();
+  if (known !== null && ids !== known) refresh(); // something began, or has ended
+  known = ids;
+}
+
+function connect() {
+  source = new EventSource("/api/v1/events");
   source.addEventListener("open", () => {
     clearInterval(polling);
     polling = null;
     showState("live");
     refresh(); // what happened in between
   });
-  source.addEventListener("error", fallBack);
+  source.addEventListener("error", () => {
+    showState("polling");
+    polling ??= setInterval(poll, POLL_MILLISECONDS);
+  });
   source.addEventListener("backup", (event) => {
-    if (concerns(parse(event.data)?.backups)) refresh();
+    if (concerns(parse(event.data)?.id)) refresh();
   });
-  source.addEventListener("activity", (event) => {
-    const activities = parse(event.data)?.activities ?? [];
-    showActivities(activities);
-    const ids = new Set(activities.map((each) => each.id));
-    const isOther = ids.size !== known.size || [...ids].some((id) => !known.has(id));
-    known = ids;
-    if (isOther) refresh();
-    document.dispatchEvent(new CustomEvent("holdfast:activity", { detail: activities }));
+  source.addEventListener("activity", onActivities);
+}
+
+function disconnect() {
+  source?.close();
+  source = null;
+  clearInterval(polling);
+  polling = null;
+}
+
+// A browser opens few connections to one server: a page that nobody looks at gives its own back after a while.
+function followVisibility() {
+  let leaving = null;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(leaving);
+    if (document.visibilityState === "hidden") leaving = setTimeout(disconnect, HIDDEN_MILLISECONDS);
+    else if (!source) connect();
   });
-  window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pagehide", disconnect);
+  window.addEventListener("pageshow", () => {
+    if (!source) connect();
+  });
+}
+
+export function startLive() {
+  if (!document.querySelector("main [data-live]")) return;
+  connect();
+  followVisibility();
 }
