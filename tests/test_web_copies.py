@@ -16,7 +16,7 @@ from tests.support.dashboard import Dashboard, installation, running_dashboard
 from tests.support.encrypted_copies import new_key
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.trees import make_tree
-from tests.support.web_copies import COPIES, Browsed, locator
+from tests.support.web_copies import COPIES, Browsed, locator, make_a_copy
 from utils import printable
 
 __all__ = ["installation"]
@@ -47,7 +47,7 @@ def copy(installation: Holdfast, source: Path) -> Iterator[tuple[Browsed, Dashbo
     for name in ODD_NAMES:
         (source / "odd" / os.fsdecode(name)).mkdir(parents=True)
         (source / "odd" / os.fsdecode(name) / os.fsdecode(name)).write_bytes(name)
-    installation.back_up()
+    make_a_copy(installation)
     with running_dashboard(installation) as dashboard:
         yield Browsed.by(dashboard.client()), dashboard
 
@@ -102,7 +102,7 @@ def test_a_search_looks_at_all_levels(copy: tuple[Browsed, Dashboard], source: P
 def test_many_files_come_in_pages(installation: Holdfast, source: Path) -> None:
     for number in range(450):
         (source / f"f{number}").touch()
-    installation.back_up()
+    make_a_copy(installation)
     with running_dashboard(installation) as dashboard:
         browsed = Browsed.by(dashboard.client())
         assert len(browsed.get("files").json()["items"]) == 200
@@ -117,7 +117,7 @@ def test_copies_of_all_targets_are_listed_and_one_that_fails_is_told(installatio
     targets = configuration["PROJECTS"][0]["BACKUPS"][0]["FILE_BACKUP"][0]["UPLOAD_TO"]
     targets.append({"STORAGE_NAME": "OTHER", "PATH": "kept"})
     write(installation.folder, json.dumps(configuration))
-    installation.back_up()
+    make_a_copy(installation)
     with running_dashboard(installation) as dashboard:
         client = dashboard.client()
         answer = client.get(COPIES).json()
@@ -139,7 +139,7 @@ def test_copies_of_all_targets_are_listed_and_one_that_fails_is_told(installatio
 
 
 def test_a_pinned_and_a_damaged_copy_are_marked(installation: Holdfast) -> None:
-    installation.back_up()
+    make_a_copy(installation)
     assert installation.run("restore.py", "pin", BACKUP_ID, "--reason", "the audit").returncode == 0
     (archive,) = installation.parts(".zip")
     archive.write_bytes(archive.read_bytes() + b"more")
@@ -152,7 +152,7 @@ def test_a_pinned_and_a_damaged_copy_are_marked(installation: Holdfast) -> None:
 def test_an_encrypted_copy_needs_its_key_here(installation: Holdfast, tmp_path: Path) -> None:
     key = new_key(tmp_path)
     installation.configure(tmp_path / "source", ENCRYPT_TO=[key.recipient])
-    installation.back_up()
+    make_a_copy(installation)
     with running_dashboard(installation) as dashboard:
         client = dashboard.client()
         (copy,) = client.get(COPIES).json()["copies"]
@@ -169,7 +169,7 @@ def test_an_encrypted_copy_is_opened_with_its_key(
     monkeypatch.setenv("AGE_IDENTITY_FILE", str(key.path))
     installation.configure(tmp_path / "source", ENCRYPT_TO=[key.recipient])
     make_tree(tmp_path / "source" / "tree", large_size=3_000_000)
-    installation.back_up()
+    make_a_copy(installation)
     with running_dashboard(installation) as dashboard:
         browsed = Browsed.by(dashboard.client())
         large = locator(str(tmp_path / "source" / "tree" / "large"))
@@ -180,7 +180,7 @@ def test_an_encrypted_copy_is_opened_with_its_key(
 
 def test_a_copy_without_its_index_is_listed_from_the_archive(installation: Holdfast, tmp_path: Path) -> None:
     make_tree(tmp_path / "source" / "tree", large_size=3_000_000)
-    installation.back_up()
+    make_a_copy(installation)
     (index,) = installation.parts(".index.zst")
     index.unlink()
     with running_dashboard(installation) as dashboard:
@@ -192,7 +192,7 @@ def test_a_copy_without_its_index_is_listed_from_the_archive(installation: Holdf
 
 def test_a_copy_that_was_pruned_is_not_there_any_more(installation: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy_lists, "LOOKED_AT_SECONDS", -1.0)
-    installation.back_up()
+    make_a_copy(installation)
     with running_dashboard(installation) as dashboard:
         browsed = Browsed.by(dashboard.client())
         assert browsed.get("files").status_code == 200
@@ -204,7 +204,7 @@ def test_a_copy_that_was_pruned_is_not_there_any_more(installation: Holdfast, mo
 
 
 def test_what_is_not_signed_by_a_trusted_key_is_not_opened(installation: Holdfast) -> None:
-    installation.back_up()
+    make_a_copy(installation)
     (manifest,) = installation.parts(".manifest.json")
     lines = [line for line in manifest.read_bytes().splitlines(keepends=True) if b'"signature"' not in line]
     above = b"".join(lines[:-2])

@@ -6,17 +6,25 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
+from tests.support.copies import back_up_as
 from tests.support.dashboard import Client, Dashboard
+from tests.support.holdfast import Holdfast
 
 COPIES = "/api/v1/backups/shop/files/copies"
 
 
-def locator(path: str | bytes) -> str:
+def make_a_copy(installation: Holdfast) -> None:
+    """Run the backup of an installation, in this process."""
+    back_up_as(installation.the_backup(), installation.state)
+
+
+def locator(path: str | bytes | Path) -> str:
     """A path of this machine, or of a member, as the API has it."""
     return quote(os.fsencode(path).strip(b"/"))
 
