@@ -13,6 +13,7 @@ from typing import Any
 
 from config import load_configuration
 from model import Backup, Configuration
+from tests.support import warm_start
 from tests.support.product_code import ROOT
 
 BACKUP_ID = "shop/files"
@@ -81,7 +82,7 @@ class Holdfast:
     def run_command(self, command: list[str | bytes | Path], **options: Any) -> subprocess.CompletedProcess[str]:
         """The same for an argv."""
         environment: Mapping[str, str] = {**self.environment(), **options.pop("env", {})}
-        return subprocess.run(
+        return warm_start.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -99,7 +100,7 @@ class Holdfast:
         """The same for an argv."""
         environment: Mapping[str, str] = {**self.environment(), **options.pop("env", {})}
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(command, encoding="utf-8", errors="backslashreplace", env=environment, **pipes)
+        return warm_start.Process(command, encoding="utf-8", errors="backslashreplace", env=environment, **pipes)
 
     def back_up(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run the backup now, which must end well."""
