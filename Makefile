@@ -17,7 +17,7 @@ demo: ## schedule the sample config.yaml, run its backups once and show how to g
 
 test: ## run the tests
 	@tools/setup.sh test
-	@$(PYTHON) -m pytest --numprocesses 4 --dist load || { test $$? -eq 1 \
+	@$(PYTHON) -m pytest --numprocesses 4 --dist worksteal || { test $$? -eq 1 \
 		&& echo "Once more, alone: what failed while four ran beside each other. It is named here either way." \
 		&& $(PYTHON) -m pytest --verbose --last-failed --last-failed-no-failures none; }
 

@@ -32,8 +32,8 @@ pytestmark = requires_dockerd
 PLAIN = Backup("shop/files", "shop", "files", FileSource(("/srv",)), ("0 2 * * *",), ())
 
 # A container that ends at once when it is asked to, and one that has to be killed after a second.
-QUICK = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
-STUBBORN = ("sh", "-c", "trap 'echo asked' TERM; while :; do sleep 0.05; done")
+QUICK = ("sh", "-c", "trap 'exit 0' TERM; sleep 1000000000 & wait")
+STUBBORN = ("sh", "-c", "trap 'echo asked' TERM; sleep 1000000000 & while :; do wait; done")
 
 
 class Site:

@@ -48,9 +48,16 @@ class Rig:
     def key(self) -> str:
         return f"{self.prefix}key.zip"
 
-    def storage(self, workplace: Workplace = WORKPLACE, plan: PartPlan = SMALL_PARTS, **settings: str) -> S3Storage:
-        """The bucket through the proxy."""
-        return S3Storage(_client(self.server, self.proxy.url, self.bucket, *sorted(settings.items())), workplace, plan)
+    def storage(
+        self,
+        workplace: Workplace = WORKPLACE,
+        plan: PartPlan = SMALL_PARTS,
+        read_timeout: float = READ_TIMEOUT,
+        **settings: str,
+    ) -> S3Storage:
+        """The bucket through the proxy. ``read_timeout`` is in seconds."""
+        client = _client(self.server, self.proxy.url, self.bucket, read_timeout, *sorted(settings.items()))
+        return S3Storage(client, workplace, plan)
 
     def keys(self) -> list[str]:
         return self.server.keys(self.bucket, self.prefix)
@@ -63,9 +70,11 @@ class Rig:
 
 
 @cache
-def _client(server: S3Server, url: str, bucket: str, *settings: tuple[str, str | Secret]) -> S3Client:
+def _client(
+    server: S3Server, url: str, bucket: str, read_timeout: float, *settings: tuple[str, str | Secret]
+) -> S3Client:
     definition = server.definition(bucket, **{"ENDPOINT_URL": url, **dict(settings)})
-    return S3Client(definition, READ_TIMEOUT)
+    return S3Client(definition, read_timeout)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ from model import Secret, StorageDefinition, StorageType
 _PROGRAMS = Path(sys.executable).parent
 _START_SECONDS = 30.0
 
+MOTO_KEYS_OF_A_PAGE = 100
+
 
 @dataclass(frozen=True)
 class S3Server:
@@ -113,11 +115,12 @@ def rclone_server(root: Path | None = None) -> Iterator[S3Server]:
 
 @contextmanager
 def moto_server() -> Iterator[S3Server]:
-    """``moto_server``, which here takes parts of any size: Amazon's least of 5 MiB would make tests slow."""
+    """``moto_server``, which here takes parts of any size and lists a hundred keys on a page: Amazon's least of 5 MiB
+    and most of 1,000 keys would make tests slow."""
     server = S3Server("moto", f"http://127.0.0.1:{free_port()}")
     port = server.endpoint_url.rpartition(":")[2]
     command = [str(_PROGRAMS / "moto_server"), "-H", "127.0.0.1", "-p", port]
-    with _running(command, server, S3_UPLOAD_PART_MIN_SIZE="1"):
+    with _running(command, server, S3_UPLOAD_PART_MIN_SIZE="1", MOTO_S3_DEFAULT_MAX_KEYS=str(MOTO_KEYS_OF_A_PAGE)):
         yield server
 
 
