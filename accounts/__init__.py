@@ -6,7 +6,7 @@ but the names: passwords are hashed with argon2id, sessions and tokens with SHA-
 
 from __future__ import annotations
 
-from accounts.accounts import Accounts, open_accounts
+from accounts.accounts import Accounts, is_use_recorded, open_accounts
 from accounts.records import Role, Session, Token, User
 
-__all__ = ["Accounts", "Role", "Session", "Token", "User", "open_accounts"]
+__all__ = ["Accounts", "Role", "Session", "Token", "User", "is_use_recorded", "open_accounts"]

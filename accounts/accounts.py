@@ -154,7 +154,7 @@ class Accounts:
 
     def session_was_used(self, session: Session, now: datetime) -> None:
         """Put off its end, where that is due; about once a minute something is written."""
-        if now - session.last_used >= _USE_IS_RECORDED_EVERY:
+        if is_use_recorded(session.last_used, now):
             with self._database.writing() as connection:
                 connection.execute(
                     "UPDATE sessions SET last_used = ? WHERE digest = ?", (now.timestamp(), session.digest)
@@ -206,7 +206,7 @@ class Accounts:
 
     def token_was_used(self, token: Token, now: datetime) -> None:
         """Remember when; about once a minute something is written."""
-        if token.last_used is None or now - token.last_used >= _USE_IS_RECORDED_EVERY:
+        if is_use_recorded(token.last_used, now):
             with self._database.writing() as connection:
                 connection.execute("UPDATE tokens SET last_used = ? WHERE name = ?", (now.timestamp(), token.name))
 
@@ -218,6 +218,11 @@ class Accounts:
 def open_accounts(state_directory: Path) -> Accounts:
     """The accounts in the state folder, made where they are missing. Raises AccountsError."""
     return Accounts(AccountsDatabase(state_directory))
+
+
+def is_use_recorded(last_used: datetime | None, now: datetime) -> bool:
+    """Whether a use is due to be written down: callers who must not wait for the disk ask before."""
+    return last_used is None or now - last_used >= _USE_IS_RECORDED_EVERY
 
 
 def _refuse_namesake(connection: sqlite3.Connection, name: str) -> None:

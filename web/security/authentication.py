@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from accounts import Accounts
+from accounts import Accounts, is_use_recorded
 from errors import AccountsError
 from utils import utc_now
 from web.security.cookies import SESSION, get_cookie
@@ -42,7 +42,8 @@ class Authentication:
         session = self._accounts.session(secret, now) if secret else None
         if session is None:
             return Principal("", None, "none", address)
-        await _remember(lambda: self._accounts.session_was_used(session, now))
+        if is_use_recorded(session.last_used, now):
+            await _remember(lambda: self._accounts.session_was_used(session, now))
         return Principal(session.user, session.role, "session", address, session)
 
     async def _of_token(self, authorization: str, address: str) -> Principal:
@@ -51,7 +52,8 @@ class Authentication:
         token = self._accounts.token(text.strip(), now) if scheme.lower() == "bearer" else None
         if token is None:
             raise SignInRequiredProblem("This token is not valid: it is wrong, expired, or removed.")
-        await _remember(lambda: self._accounts.token_was_used(token, now))
+        if is_use_recorded(token.last_used, now):
+            await _remember(lambda: self._accounts.token_was_used(token, now))
         return Principal(token.name, token.role, "token", address)
 
 
