@@ -154,7 +154,7 @@ def test_the_newest_that_passed_outlives_all_that_failed_since(
 def test_two_hundred_of_each_kind_stay(tmp_path: Path) -> None:
     catalog = open_catalog(tmp_path, None)
     with sqlite3.connect(tmp_path / "catalog.db") as connection:
-        connection.execute("INSERT INTO backups VALUES ('shop/db'), ('other/x')")
+        connection.execute("INSERT INTO backups (id) VALUES ('shop/db'), ('other/x')")
         rows = [check(number, kind) for kind in CheckKind for number in range(300)]
         rows += [check(number, backup_id="other/x") for number in range(300)]
         connection.executemany(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from model import Backup, FileSource, Period, RunPoint, RunStatus, StorageDefinition, StorageType, Target
 from operations.retention.periods import end_of_period, period_name
-from operations.status.deadlines import Late, Past, late_targets, next_deadline, patience
+from operations.status.deadlines import Late, Past, outlook, patience
 from schedules.times import next_runs
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -52,7 +52,7 @@ def past(
 
 
 def late(backup: Backup, what: Past, now: str) -> tuple[Late, ...]:
-    return late_targets(backup, what, at(now), UTC)
+    return outlook(backup, what, at(now), UTC).late
 
 
 def is_late(what: Past, now: str, backup: Backup = NIGHTLY) -> bool:
@@ -214,11 +214,11 @@ def test_the_deadline_is_when_it_becomes_late_also_where_something_excuses_it() 
         (past(run("18 02:00"), run("19 02:00", SKIPPED)), NIGHTLY),
         (past(run("20 02:00"), copies={"LOCAL": run("20 02:00"), "S3:shop": run("17 02:00")}), BOTH),
     ):
-        moment = next_deadline(backup, what, at("20 09:01"), UTC)
+        moment = outlook(backup, what, at("20 09:01"), UTC).deadline
         assert moment is not None
-        assert late_targets(backup, what, moment - timedelta(seconds=1), UTC) == ()
-        assert late_targets(backup, what, moment, UTC) != ()
-    assert next_deadline(replace(NIGHTLY, enabled=False), past(run("20 02:00")), at("20 09:01"), UTC) is None
+        assert outlook(backup, what, moment - timedelta(seconds=1), UTC).late == ()
+        assert outlook(backup, what, moment, UTC).late != ()
+    assert outlook(replace(NIGHTLY, enabled=False), past(run("20 02:00")), at("20 09:01"), UTC).deadline is None
 
 
 def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
@@ -241,8 +241,8 @@ def test_daylight_saving_makes_nothing_late() -> None:
         ran = RunPoint("run", before.astimezone(UTC), before.astimezone(UTC) + MINUTE, GOOD)
         what = past(ran, since=ran.started - DAY, usual=MINUTE)
         due = after.astimezone(UTC)
-        assert late_targets(backup, what, due + 11 * MINUTE, berlin) == ()
-        (found,) = late_targets(backup, what, due + 12 * MINUTE, berlin)
+        assert outlook(backup, what, due + 11 * MINUTE, berlin).late == ()
+        (found,) = outlook(backup, what, due + 12 * MINUTE, berlin).late
         assert found.slot == due
 
 
@@ -307,7 +307,7 @@ def test_late_is_what_was_promised_and_has_no_good_copy(
         if slot + 10 * MINUTE + 2 * (usual or 0) * MINUTE <= moment
         and not any(each.started + 30 * timedelta(seconds=1) >= slot or (each.ended or slot) >= slot for each in good)
     ]
-    found = late_targets(backup, what, moment, zone)
+    found = outlook(backup, what, moment, zone).late
     assert [each.slot for each in found] == missed[:1]
 
 
@@ -320,9 +320,9 @@ def test_waiting_makes_nothing_less_late_and_a_good_run_makes_all_well(
     moment = BEGINNING + now * MINUTE
     runs = [each for each in runs_of(drawn) if each.ended is not None and each.ended <= moment]
     backup = replace(NIGHTLY, intervals=tuple(lines))
-    found = late_targets(backup, past(*runs, since=BEGINNING), moment, zone)
-    later = late_targets(backup, past(*runs, since=BEGINNING), moment + more * MINUTE, zone)
+    found = outlook(backup, past(*runs, since=BEGINNING), moment, zone).late
+    later = outlook(backup, past(*runs, since=BEGINNING), moment + more * MINUTE, zone).late
     assert [(each.slot, each.since) for each in later][: len(found)] == [(each.slot, each.since) for each in found]
     assert all(each.since <= moment for each in found)
     well = past(*runs, RunPoint("now", moment, moment, GOOD), since=BEGINNING)
-    assert late_targets(backup, well, moment + 9 * MINUTE, zone) == ()
+    assert outlook(backup, well, moment + 9 * MINUTE, zone).late == ()

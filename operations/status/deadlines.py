@@ -68,18 +68,25 @@ class Late:
     reason: str
 
 
-def late_targets(backup: Backup, past: Past, now: datetime, zone: tzinfo | None = None) -> tuple[Late, ...]:
-    """What of a backup is late, what for longest first; nothing where it is disabled or never due.
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is ``late``, what for longest first; and the ``deadline`` at which the first target is late unless a good
+    copy is there by then. That one lies in the past where one is late, and is None where nothing is due."""
 
-    ``zone`` is the one that cron runs in (default: the machine's).
-    """
+    late: tuple[Late, ...] = ()
+    deadline: datetime | None = None
+
+
+def outlook(backup: Backup, past: Past, now: datetime, zone: tzinfo | None = None) -> Outlook:
+    """Nothing of a backup that is disabled or never due. ``zone`` is that of cron (default: the machine's)."""
     look = _Look(backup, past, now, zone or local_zone())
+    promises = list(look.promises())
     found: dict[tuple[datetime, datetime | None], list[Target]] = {}
-    for promise in look.promises():
+    for promise in promises:
         if promise.deadline <= now:
             copy = promise.copy
             found.setdefault((promise.slot, copy.started if copy is not None else None), []).append(promise.target)
-    return tuple(
+    late = tuple(
         Late(
             targets=tuple(str(target) for target in targets),
             is_everywhere=len(targets) == len(backup.targets),
@@ -90,15 +97,7 @@ def late_targets(backup: Backup, past: Past, now: datetime, zone: tzinfo | None 
         )
         for (slot, last_good), targets in sorted(found.items(), key=lambda item: item[0][0])
     )
-
-
-def next_deadline(backup: Backup, past: Past, now: datetime, zone: tzinfo | None = None) -> datetime | None:
-    """When the first of its targets is late unless a good copy is there by then; it lies in the past where one is.
-
-    None where it is disabled, or where nothing is due.
-    """
-    look = _Look(backup, past, now, zone or local_zone())
-    return min((promise.deadline for promise in look.promises()), default=None)
+    return Outlook(late, min((promise.deadline for promise in promises), default=None))
 
 
 def patience(backup: Backup, usual: timedelta | None) -> timedelta:

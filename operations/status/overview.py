@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from catalog import Catalog, LastChecks, StandingFacts
 from model import Backup, Configuration
 from operations.copies.layout import folder_key
-from operations.status.deadlines import CLOCK_ERROR, Late, Past, late_targets, next_deadline
+from operations.status.deadlines import CLOCK_ERROR, Outlook, Past, outlook
 from operations.status.levels import level_of
 from operations.status.notices import notices_of
 from operations.status.sizes import sizes, usual_duration
@@ -63,8 +64,7 @@ def standing(
 ) -> Standing:
     """How a backup stands now; ``backup`` is None for one that is no longer configured. Pure."""
     usual = usual_duration(facts.good)
-    late: tuple[Late, ...] = ()
-    deadline = None
+    ahead = Outlook()
     targets: tuple[TargetStanding, ...] = ()
     checks = facts.checks
     if backup is not None:
@@ -74,33 +74,38 @@ def standing(
             if (place := (target.storage.name, folder_key(target.path, backup_id))) in facts.copies
         }
         past = Past(facts.scheduled_since, facts.newest, copies, usual)
-        late, deadline = late_targets(backup, past, now), next_deadline(backup, past, now)
+        ahead = outlook(backup, past, now)
         used = {usage.target: usage for usage in facts.usage}
-        late_names = {name for each in late for name in each.targets}
+        late_names = {name for each in ahead.late for name in each.targets}
         targets = tuple(
             TargetStanding(target, copies.get(name), used.get(name), name in late_names)
             for target in backup.targets
             for name in [str(target)]
         )
         checks = _on_its_targets(checks, backup)
-    upcoming = next_runs(backup.intervals, now, 1) if backup is not None and backup.enabled else []
     bare = Standing(
         backup_id,
         backup,
         facts.last,
         facts.last_good,
-        upcoming[0] if upcoming else None,
+        _next_run(backup.intervals, now) if backup is not None and backup.enabled else None,
         checks,
         last_ended=facts.last_ended,
         is_scheduled=facts.scheduled_since is not None,
         targets=targets,
-        late=late,
-        deadline=deadline,
+        late=ahead.late,
+        deadline=ahead.deadline,
         sizes=sizes(facts.good),
         usual_duration=usual,
     )
     noticed = replace(bare, notices=notices_of(bare, now, state_directory))
     return replace(noticed, level=level_of(noticed))
+
+
+@lru_cache(maxsize=256)
+def _next_run(intervals: tuple[str, ...], now: datetime) -> datetime | None:
+    """Many backups have the same intervals, and at one moment the same next run."""
+    return next(iter(next_runs(intervals, now, 1)), None)
 
 
 def _on_its_targets(checks: LastChecks, backup: Backup) -> LastChecks:
