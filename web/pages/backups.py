@@ -18,7 +18,7 @@ from web.charts.calendar import year
 from web.charts.series import Point, Unit, chart
 from web.charts.svg import joined
 from web.pages.addresses import address
-from web.pages.templating import page
+from web.pages.kept import kept_page
 from web.security.access import Viewer
 from web.services import Services, ServicesOf
 from web.snapshot import BackupState, View
@@ -40,24 +40,25 @@ def backup_page(
     state = find_state(view, project, name)
     backup_id = state.standing.backup_id
     now = utc_now()
-    runs = runs_of_backup(services, backup_id, _RUNS, before)
-    here = f"/backups/{backup_id}"
-    return page(
-        request,
-        "backup.html",
-        backup=document(state, now),
-        activities=[each for each in activities(view.configuration.state_directory) if each.backup_id == backup_id],
-        calendar=services.fragments.get(
-            ("calendar", backup_id),
-            (view.today, state.version),
-            lambda: year(state.days, view.today, f"the runs of {backup_id}", f"backup={backup_id}"),
-        ),
-        charts=_charts(services, view, state, now),
-        runs=runs.runs,
-        here=here,
-        newest=here if before is not None else None,
-        older=address(here, before=runs.next_before.isoformat()) if runs.next_before else None,
-    )
+    running = [each for each in activities(view.configuration.state_directory) if each.backup_id == backup_id]
+
+    def context() -> dict[str, object]:
+        runs = runs_of_backup(services, backup_id, _RUNS, before)
+        here = f"/backups/{backup_id}"
+        return {
+            "backup": document(state, now),
+            "activities": running,
+            "calendar": year(state.days, view.today, f"the runs of {backup_id}", f"backup={backup_id}"),
+            "charts": _charts(services, view, state, now),
+            "runs": runs.runs,
+            "here": here,
+            "newest": here if before is not None else None,
+            "older": address(here, before=runs.next_before.isoformat()) if runs.next_before else None,
+        }
+
+    this_minute = now.replace(second=0, microsecond=0)
+    version = (view.today, view.version, this_minute, tuple(running))
+    return kept_page(request, services, who, "backup.html", version, context)
 
 
 def _charts(services: Services, view: View, state: BackupState, now: datetime) -> Markup:

@@ -18,7 +18,8 @@ from web.api.overview import overview as make_overview
 from web.charts.calendar import calendar, merged, year
 from web.charts.series import sparkline
 from web.pages.addresses import address
-from web.pages.templating import environment, page
+from web.pages.kept import kept_page
+from web.pages.templating import environment
 from web.security.access import Viewer
 from web.security.problems import NotFoundProblem
 from web.services import Services, ServicesOf
@@ -41,32 +42,34 @@ def overview(
 ) -> Response:
     """How everything stands."""
     view = services.snapshot.view
-    found = chosen(view, q, NEEDS_ATTENTION if show == "attention" else None)
-    projects: dict[str, list[BackupState]] = {}
-    for state in found:
-        projects.setdefault(state.project_id, []).append(state)
-    first = (page_number - 1) * _PROJECTS_ON_A_PAGE
-    shown = list(projects.values())[first : first + _PROJECTS_ON_A_PAGE]
-    is_last = first + _PROJECTS_ON_A_PAGE >= len(projects)
+    has_errors = any(problem.severity == "error" for problem in services.configured.problems())
+    running = activities(view.configuration.state_directory)
 
-    def other_page(number: int) -> str:
-        return address("/", q=q, show="" if show == "all" else show, page_number=number if number > 1 else None)
+    def context() -> dict[str, object]:
+        found = chosen(view, q, NEEDS_ATTENTION if show == "attention" else None)
+        projects: dict[str, list[BackupState]] = {}
+        for state in found:
+            projects.setdefault(state.project_id, []).append(state)
+        first = (page_number - 1) * _PROJECTS_ON_A_PAGE
+        shown = list(projects.values())[first : first + _PROJECTS_ON_A_PAGE]
+        is_last = first + _PROJECTS_ON_A_PAGE >= len(projects)
+        newer = page_number - 1
+        same = {"q": q, "show": "" if show == "all" else show}
+        return {
+            "overview": make_overview(view),
+            "config_path": view.configuration.path,
+            "config_has_errors": has_errors,
+            "activities": running,
+            "sections": [_section(services, view, states) for states in shown],
+            "q": q,
+            "show": show,
+            "found": len(found),
+            "projects": len(projects),
+            "newer": address("/", **same, page_number=newer if newer > 1 else None) if newer else None,
+            "older": None if is_last else address("/", **same, page_number=page_number + 1),
+        }
 
-    return page(
-        request,
-        "overview.html",
-        overview=make_overview(view),
-        config_path=view.configuration.path,
-        config_has_errors=any(problem.severity == "error" for problem in services.configured.problems()),
-        activities=activities(view.configuration.state_directory),
-        sections=[_section(services, view, states) for states in shown],
-        q=q,
-        show=show,
-        found=len(found),
-        projects=len(projects),
-        newer=other_page(page_number - 1) if page_number > 1 else None,
-        older=None if is_last else other_page(page_number + 1),
-    )
+    return kept_page(request, services, who, "overview.html", (view.version, has_errors, tuple(running)), context)
 
 
 @router.get("/projects/{project}")
@@ -78,31 +81,26 @@ def project_page(
     states = view.projects.get(project)
     if not states:
         raise NotFoundProblem(f"There is no project {project}.")
-    worst_first = _worst_first(states)
-    first = (page_number - 1) * _BACKUPS_ON_A_PAGE
-    here = f"/projects/{project}"
-    return page(
-        request,
-        "project.html",
-        project=states[0].project,
-        activities=[
-            each for each in activities(view.configuration.state_directory) if each.backup_id.startswith(f"{project}/")
-        ],
-        calendar=services.fragments.get(
-            ("project calendar", project),
-            (view.today, max(state.version for state in states), len(states)),
-            lambda: year(
-                merged(states[0].days.first, [state.days for state in states]),
-                view.today,
-                f"the runs of {states[0].project}",
-                f"project={project}",
-            ),
-        ),
-        rows=[_row(state) for state in worst_first[first : first + _BACKUPS_ON_A_PAGE]],
-        count=len(states),
-        newer=address(here, page_number=page_number - 1) if page_number > 1 else None,
-        older=address(here, page_number=page_number + 1) if first + _BACKUPS_ON_A_PAGE < len(states) else None,
-    )
+    running = [
+        each for each in activities(view.configuration.state_directory) if each.backup_id.startswith(f"{project}/")
+    ]
+    version = (view.today, max(state.version for state in states), len(states))
+
+    def context() -> dict[str, object]:
+        first = (page_number - 1) * _BACKUPS_ON_A_PAGE
+        here = f"/projects/{project}"
+        days = merged(states[0].days.first, [state.days for state in states])
+        return {
+            "project": states[0].project,
+            "activities": running,
+            "calendar": year(days, view.today, f"the runs of {states[0].project}", f"project={project}"),
+            "rows": [_row(state) for state in _worst_first(states)[first : first + _BACKUPS_ON_A_PAGE]],
+            "count": len(states),
+            "newer": address(here, page_number=page_number - 1) if page_number > 1 else None,
+            "older": address(here, page_number=page_number + 1) if first + _BACKUPS_ON_A_PAGE < len(states) else None,
+        }
+
+    return kept_page(request, services, who, "project.html", (*version, tuple(running)), context)
 
 
 def _section(services: Services, view: View, states: Sequence[BackupState]) -> Markup:
