@@ -57,14 +57,14 @@ def reading(work: Path) -> list[Table]:
     (folder / "config.yaml").write_text(big_catalog.configuration_text(BACKUPS))
     (folder / ".env").write_text("")
     big_catalog.fill(folder / "state", BACKUPS, RUNS_EACH, utc_now())
-    with _serving(folder) as serving:
+    with a_dashboard(folder) as serving:
         started = time.monotonic()
         _wait_until_whole(serving)
         ready = time.monotonic() - started
         alone = {path: _read(serving, path, 1, _SECONDS_A_PAGE / 2) for path in _addresses()}
         crowded = {path: _read(serving, path, READERS, _SECONDS_A_PAGE) for path in _addresses()}
         delays = _event_delays(serving, folder)
-        memory = _peak_memory(serving.process)
+        memory = peak_memory(serving.process)
     rows = [
         (
             path,
@@ -119,7 +119,7 @@ def _addresses() -> Sequence[str]:
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[Serving]:
+def a_dashboard(folder: Path) -> Iterator[Serving]:
     environment = {**os.environ, "STATE_DIR": str(folder / "state")}
     add = [*holdfast("main.py", folder, "user"), "add", _USER, "--role", "operator", "--password-stdin"]
     subprocess.run(add, input=_PASSWORD.encode(), env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -242,7 +242,7 @@ def _event_delays(serving: Serving, folder: Path) -> list[float]:
     return delays
 
 
-def _peak_memory(process: int) -> int:
+def peak_memory(process: int) -> int:
     status = Path(f"/proc/{process}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found.group(1)) * 1024 if found else 0

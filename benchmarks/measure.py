@@ -64,7 +64,7 @@ def _run(contender: Contender, measured: Measured) -> None:
     process = subprocess.Popen(
         contender.command, stdout=subprocess.DEVNULL, env={**os.environ, **contender.environment}
     )
-    with _MemorySampler(process.pid) as sampler:
+    with MemorySampler(process.pid) as sampler:
         exit_code = process.wait()
         seconds = time.perf_counter() - start
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -75,7 +75,7 @@ def _run(contender: Contender, measured: Measured) -> None:
     measured.peak_memory.append(sampler.peak)
 
 
-class _MemorySampler:
+class MemorySampler:
     """Looks at the memory of a process and its children ten times a second, in a thread."""
 
     def __init__(self, process_id: int) -> None:
