@@ -98,7 +98,7 @@ def test_a_run_from_the_web_is_as_one_by_hand(site: Dashboard) -> None:
     job = ended(client, accepted(client.post(f"{FILES}/run")))
     (run,) = site.catalog.runs(BACKUP_ID, 10)
     assert (job["outcome"], job["exit_code"], job["who"], job["backup"]) == ("good", 0, "olga", BACKUP_ID)
-    assert (job["run"], job["page"]) == (run.id, f"/runs/{run.id}")
+    assert job["run"] == run.id
     assert (run.status, run.slot) == (RunStatus.GOOD, None)
     assert job["output"].startswith(f"{BACKUP_ID}: good.")
     assert [each["id"] for each in client.get("/api/v1/jobs").json()["jobs"]] == [job["id"]]
@@ -115,7 +115,7 @@ def test_a_run_is_seen_and_cancelled_and_leaves_nothing(site: Dashboard) -> None
     job = accepted(client.post(f"{SLOW}/run"))
     activity = activity_of(client, job)
     assert (activity["kind"], activity["backup"]) == ("backup", COMMAND_ID)
-    assert client.get(f"/api/v1/jobs/{job['id']}").json()["page"] == f"/runs/{activity['id']}"
+    assert client.get(f"/api/v1/jobs/{job['id']}").json()["run"] == activity["id"]
     detail = problem(client.post(f"{SLOW}/run"), 409)
     assert detail.startswith(f"{COMMAND_ID} is being backed up since ")
     assert accepted(client.post(f"/api/v1/activities/{activity['id']}/cancel"))["backup"] == COMMAND_ID
@@ -161,7 +161,7 @@ def test_verification_and_drill(site: Dashboard) -> None:
     timestamp = run.started.strftime("%Y%m%dT%H%M%SZ")
     for body in (None, {}, {"timestamp": timestamp}, {"timestamp": timestamp, "target": "LOCAL"}):
         job = ended(client, accepted(client.post(f"{FILES}/verify", json=body)))
-        assert (job["outcome"], job["kind"], job["page"]) == ("good", "verify", f"/jobs/{job['id']}")
+        assert (job["outcome"], job["kind"], job["run"]) == ("good", "verify", None)
         assert f"{BACKUP_ID}@{timestamp} on LOCAL: sound." in job["output"]
     job = ended(client, accepted(client.post(f"{FILES}/drill")))
     assert (job["outcome"], job["kind"]) == ("good", "drill")

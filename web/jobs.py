@@ -11,6 +11,7 @@ Nothing here comes from the web but ids that are in the configuration, the times
 
 from __future__ import annotations
 
+import enum
 import fcntl
 import json
 import os
@@ -52,6 +53,27 @@ _DOING = {
 }
 
 
+class JobOutcome(enum.StrEnum):
+    """``NOT_STARTED`` is one that met another process which was doing the same."""
+
+    RUNNING = "running"
+    GOOD = "good"
+    PARTIAL = "partial"
+    CANCELLED = "cancelled"
+    NOT_STARTED = "not started"
+    FAILED = "failed"
+
+
+_OUTCOMES: Mapping[int | None, JobOutcome] = {
+    None: JobOutcome.RUNNING,
+    EXIT_GOOD: JobOutcome.GOOD,
+    EXIT_PARTIAL: JobOutcome.PARTIAL,
+    EXIT_INTERRUPTED: JobOutcome.CANCELLED,
+    EXIT_TERMINATED: JobOutcome.CANCELLED,
+    EXIT_ALREADY_RUNNING: JobOutcome.NOT_STARTED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """``process`` is that of the command, None until it is started. ``folder`` is where it restores, ``""`` otherwise.
@@ -71,17 +93,9 @@ class Job:
     exit_code: int | None = None
 
     @property
-    def outcome(self) -> str:
-        """``running``, ``good``, ``partial``, ``cancelled``, ``not started`` or ``failed``."""
-        words = {
-            None: "running",
-            EXIT_GOOD: "good",
-            EXIT_PARTIAL: "partial",
-            EXIT_INTERRUPTED: "cancelled",
-            EXIT_TERMINATED: "cancelled",
-            EXIT_ALREADY_RUNNING: "not started",
-        }
-        return words.get(self.exit_code, "failed")
+    def outcome(self) -> JobOutcome:
+        """How it ended, in a word."""
+        return _OUTCOMES.get(self.exit_code, JobOutcome.FAILED)
 
 
 class Jobs:

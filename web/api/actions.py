@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from errors import HoldfastError
 from model import ActivityKind, Backup, Target
 from operations.activities import activities, cancel
-from web.jobs import Job
+from web.jobs import Job, JobOutcome
 from web.security.access import Operator, Viewer
 from web.security.principal import Principal
 from web.security.problems import ConflictProblem, NotFoundProblem, Problem
@@ -69,20 +69,17 @@ class JobDocument(BaseModel):
     who: str = Field(description="Who started it.")
     started: datetime
     ended: datetime | None
-    outcome: Literal["running", "good", "partial", "cancelled", "not started", "failed"] = Field(
-        description="`not started`: the same was running already."
-    )
+    outcome: JobOutcome = Field(description="`not started`: the same was running already.")
     exit_code: int | None = Field(description="Null while it runs.")
     copy_time: str = Field(description="The copy that was asked for; nothing where it is the newest.")
     folder: str = Field(description="Where it restores to; nothing for anything else.")
-    activity: str | None = Field(description="The id of the activity, while it is under way.")
-    run: str | None = Field(description="The id of the run, once there is one.")
-    page: str = Field(description="Where people see how it goes.")
 
 
 class JobDetails(JobDocument):
-    """With what the command wrote."""
+    """With what it does now, and what it wrote."""
 
+    activity: str | None = Field(description="The id of the activity, while it is under way.")
+    run: str | None = Field(description="The id of the run, once there is one.")
     output: str
 
 
@@ -100,10 +97,8 @@ class Cancelled(BaseModel):
     backup: str
 
 
-def job_document(services: Services, job: Job) -> JobDocument:
-    """One job, with what it does now, or the run that came of it. Raises CatalogError."""
-    activity = services.jobs.activity_of(job)
-    run = activity.id if activity is not None and activity.kind is ActivityKind.BACKUP else _run_of(services, job)
+def job_document(job: Job) -> JobDocument:
+    """One job."""
     return JobDocument(
         id=job.id,
         kind=job.kind,
@@ -111,13 +106,10 @@ def job_document(services: Services, job: Job) -> JobDocument:
         who=job.who,
         started=job.started,
         ended=job.ended,
-        outcome=job.outcome,  # type: ignore[arg-type]
+        outcome=job.outcome,
         exit_code=job.exit_code,
         copy_time=job.copy,
         folder=job.folder,
-        activity=activity.id if activity is not None else None,
-        run=run,
-        page=f"/runs/{run}" if run is not None else f"/jobs/{job.id}",
     )
 
 
@@ -126,17 +118,24 @@ def job_details(services: Services, job_id: str) -> JobDetails:
     job = services.jobs.find(job_id)
     if job is None:
         raise NotFoundProblem("Nothing is known of this job, or no longer: only the newest are kept.")
-    return JobDetails(**job_document(services, job).model_dump(), output=services.jobs.output(job))
+    activity = services.jobs.activity_of(job)
+    is_backup = activity is not None and activity.kind is ActivityKind.BACKUP
+    return JobDetails(
+        **job_document(job).model_dump(),
+        activity=activity.id if activity is not None else None,
+        run=activity.id if activity is not None and is_backup else _run_of(services, job),
+        output=services.jobs.output(job),
+    )
 
 
 def job_list(services: Services) -> JobList:
-    """Raises CatalogError."""
-    return JobList(jobs=[job_document(services, job) for job in services.jobs.all()[:_SHOWN_JOBS]])
+    """Those that are known, newest first."""
+    return JobList(jobs=[job_document(job) for job in services.jobs.all()[:_SHOWN_JOBS]])
 
 
 def _run_of(services: Services, job: Job) -> str | None:
     """The run of a backup that began while this job held its lock: there is no other."""
-    if job.kind is not ActivityKind.BACKUP or job.exit_code is None or job.outcome == "not started":
+    if job.kind is not ActivityKind.BACKUP or job.exit_code is None or job.outcome is JobOutcome.NOT_STARTED:
         return None
     for run in services.catalog.runs(job.backup_id, 20):
         if job.started - _SECOND <= run.started and (job.ended is None or run.started <= job.ended):
@@ -252,7 +251,7 @@ def _started(
     into = f" into {job.folder}" if job.folder else ""
     services.audit.record(who, action, f"{backup.id}@{job.copy}" if job.copy else backup.id, f"started{into}")
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
-    return job_document(services, job)
+    return job_document(job)
 
 
 def _backup(services: Services, project: str, name: str) -> Backup:

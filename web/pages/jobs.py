@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from operations.activities import activities
 from web.api.actions import Id, JobDocument, job_details, job_list
+from web.jobs import JobOutcome
 from web.pages.templating import page
 from web.security.access import Viewer
 from web.services import ServicesOf
@@ -14,11 +15,11 @@ from web.services import ServicesOf
 router = APIRouter(include_in_schema=False)
 
 # In the words that badges know.
-_BADGES = {"cancelled": "interrupted", "not started": "skipped"}
+_BADGES = {JobOutcome.CANCELLED: "interrupted", JobOutcome.NOT_STARTED: "skipped"}
 
 
 def _badge_word(job: JobDocument) -> str:
-    return _BADGES.get(job.outcome, job.outcome)
+    return _BADGES.get(job.outcome, job.outcome.value)
 
 
 @router.get("/jobs")

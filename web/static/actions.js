@@ -119,7 +119,7 @@ async function follow(job) {
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MILLISECONDS));
     job = await ask("GET", `/api/v1/jobs/${job.id}`);
   }
-  location.assign(job.page);
+  location.assign(job.run ? `/runs/${job.run}` : `/jobs/${job.id}`);
 }
 
 async function start(button, action, title, text, word, options = {}) {
@@ -129,7 +129,7 @@ async function start(button, action, title, text, word, options = {}) {
     submit: (values) => ask("POST", addressOf(backup, action), options.body?.(values)),
   });
   if (!job) return;
-  say(`${backup}: it begins.`, { link: job.page });
+  say(`${backup}: it begins.`, { link: `/jobs/${job.id}` });
   await follow(job);
 }
 
