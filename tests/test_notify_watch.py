@@ -99,19 +99,6 @@ def test_a_message_that_waited_arrives_once(tmp_path: Path, mail: MailServer) ->
     assert waiting(site) == []
 
 
-def test_many_messages_that_waited_arrive_as_one(tmp_path: Path, mail: MailServer) -> None:
-    site = telling_site(tmp_path, mail, NOTIFY={"URL": mail.url(), "EVENTS": "success"})
-    mail.stop()
-    for _ in range(6):
-        site.back_up()
-    assert len(waiting(site)) == 6
-    mail.start()
-    watch(site, timedelta(minutes=20))
-    assert what_was_told(mail) == ["6 messages at once"]
-    assert mail.bodies[0].count("The backup shop/files on ") == 6
-    assert waiting(site) == []
-
-
 def test_after_a_password_is_corrected_what_waited_is_sent(tmp_path: Path, mail: MailServer) -> None:
     site = telling_site(tmp_path, mail, NOTIFY={"URL": mail.url(password="not-the-Passw0rd")})
     without_source(tmp_path)
