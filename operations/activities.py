@@ -324,7 +324,7 @@ def _is_alive(activity: Activity) -> bool:
 def _place() -> str:
     """Where numbers of processes mean the same: this boot of this machine, and this container in it."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
