@@ -59,6 +59,7 @@ class OpenedCopies:
         self._limits = limits or CacheLimits()
         self._lock = threading.Lock()
         self._being_made: dict[str, _Making] = {}
+        self._threads: set[threading.Thread] = set()
         self._slots = threading.Semaphore(_AT_ONCE)
 
     def open(self, copy: StoredCopy, *, wait: float) -> Listing:
@@ -71,6 +72,13 @@ class OpenedCopies:
     def open_first(self, copy: StoredCopy, *, wait: float) -> Listing:
         """The same, or the listing of the folder that is shown first, where the whole one is not there yet."""
         return self._open(copy, wait, is_whole=False)
+
+    def close(self) -> None:
+        """Wait until nothing is being made any more."""
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
 
     def forget(self, copy: StoredCopy) -> None:
         """Throw the listing of a copy away: it is no good."""
@@ -87,7 +95,9 @@ class OpenedCopies:
             making = self._being_made.get(name)
             if making is None:
                 making = self._being_made[name] = _Making(copy, made)
-                threading.Thread(target=self._make, args=(name, making), name="open copy", daemon=True).start()
+                thread = threading.Thread(target=self._make, args=(name, making), name="open copy", daemon=True)
+                self._threads.add(thread)
+                thread.start()
         file = making.file(time.monotonic() + wait, is_whole=is_whole)
         if file is None:
             raise StillOpeningError("The copy is still being opened. Try it again in some seconds.")
@@ -104,11 +114,13 @@ class OpenedCopies:
         try:
             with self._slots:
                 making.make()
-            self._remove_superfluous()
+            with suppress(OSError):  # it is done with the next one
+                self._remove_superfluous()
         finally:
             making.ended.set()
             with self._lock:
                 self._being_made.pop(name, None)
+                self._threads.discard(threading.current_thread())
 
     def _remove_superfluous(self) -> None:
         """What is over the limits, beginning with what was not looked at for longest, and what a dead process left."""
