@@ -30,14 +30,19 @@ _IN_URL = re.compile(r"(?<=://)[^/\s@]*(?=@)")
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What is known of a key: whether values below it may be shown, but for those of a map with names of the user's
-    own (``has_names``), where these are the only ones."""
+    """What is known of a key: whether values below it may be shown.
+
+    ``is_secret`` holds for all that stands below it, whatever that is. With ``has_names`` a map of names of the user's
+    own is below it, and values of ``public_names`` may be shown in any case.
+    """
 
     may_be_shown: bool
+    is_secret: bool = False
     has_names: bool = False
     public_names: frozenset[str] = frozenset()
 
 
+_SECRET = _Rule(may_be_shown=False, is_secret=True)
 _UNKNOWN = _Rule(may_be_shown=False)
 
 # Where a text begins and ends, counted in characters, and what stands in its place.
@@ -77,7 +82,9 @@ def _parts(node: yaml.Node, rule: _Rule, text: str) -> Iterator[_Part]:
 
 def _rule_below(rule: _Rule, key: str) -> _Rule:
     if rule.has_names:
-        return _Rule(rule.may_be_shown or key in rule.public_names)
+        return _Rule(may_be_shown=True) if rule.may_be_shown or key in rule.public_names else _SECRET
+    if rule.is_secret:
+        return rule
     return _rules().get(key, _UNKNOWN)
 
 
@@ -131,10 +138,9 @@ def _rules_of(section: Section | Variants, seen: set[int]) -> Iterator[tuple[str
 
 def _rule_of(shape: Shape) -> _Rule:
     """A value that stands where a map is expected is in the wrong place, and may be anything."""
-    if isinstance(shape, Scalar):
-        return _Rule(may_be_shown=not shape.secret)
-    if isinstance(shape, ListOf):
-        return _Rule(may_be_shown=not shape.item.secret)
+    if isinstance(shape, Scalar | ListOf):
+        is_secret = (shape if isinstance(shape, Scalar) else shape.item).secret
+        return _SECRET if is_secret else _Rule(may_be_shown=True)
     if isinstance(shape, TextMap):
         return _Rule(not shape.item.secret, has_names=True, public_names=shape.public_names)
     return _UNKNOWN
@@ -144,7 +150,8 @@ def _stricter(one: _Rule, other: _Rule) -> _Rule:
     if one == other:
         return one
     return _Rule(
-        one.may_be_shown and other.may_be_shown,
-        one.has_names and other.has_names,
-        one.public_names & other.public_names,
+        may_be_shown=one.may_be_shown and other.may_be_shown,
+        is_secret=one.is_secret or other.is_secret,
+        has_names=one.has_names and other.has_names,
+        public_names=one.public_names & other.public_names,
     )
