@@ -92,7 +92,7 @@ def calendar(days: Days, today: date, what: str, query: str = "", *, columns: in
     """
     weeks = (len(days.codes) + 6) // 7
     width = _LEFT + max(weeks, columns) * _PITCH
-    suffix = f"?{quote(query, safe='=&')}" if query else ""
+    suffix = f"?{quote(query, safe='=&/')}" if query else ""
     shown = min(len(days.codes), (today - days.first).days + 1)
     cells = _cells(days, shown, str(escape(suffix)))
     height = _TOP + 7 * _PITCH
