@@ -18,7 +18,7 @@ from errors import DashboardError
 from model import DashboardSettings
 from web.services import Services
 
-_SLOWEST_HEADERS = 15.0  # seconds from the connection to the end of the first request's headers
+_SLOWEST_HEADERS = 15.0  # seconds from the first to the last byte of the headers of a request
 _MOST_CONNECTIONS = 500
 _LONGEST_HEADERS = 32_768  # bytes
 _LONGEST_END = 5  # seconds that open answers get when the dashboard ends
@@ -101,21 +101,41 @@ class _Server(uvicorn.Server):
 
 
 class _ImpatientProtocol(H11Protocol):
-    """Closes a connection whose first request does not come: uvicorn waits for it for ever (Slowloris)."""
+    """Closes a connection on which a request is begun and does not come: uvicorn waits for it for ever (Slowloris)."""
 
-    _first_request: TimerHandle | None = None
+    _deadline: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._first_request = self.loop.call_later(_SLOWEST_HEADERS, self._close_without_request)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._first_request is not None:
-            self._first_request.cancel()
+        self._stop_watching()
         super().connection_lost(exc)
 
-    def _close_without_request(self) -> None:
-        if self.cycle is None:
+    @property
+    def _waits_for_headers(self) -> bool:
+        # While it is answered there is a cycle that is not complete. Between two requests uvicorn has a limit itself.
+        return self.cycle is None or self.cycle.response_complete
+
+    def _watch(self) -> None:
+        if not self._waits_for_headers:
+            self._stop_watching()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(_SLOWEST_HEADERS, self._close_if_waiting)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _close_if_waiting(self) -> None:
+        self._deadline = None
+        if self._waits_for_headers:
             self.transport.close()
 
 
