@@ -261,6 +261,7 @@ def _report_sync(
 def _report_plan(
     arguments: argparse.Namespace, configuration: Configuration, change: Change, warnings: Sequence[str]
 ) -> None:
+    from schedules.crontab_lines import summary_intervals
     from schedules.times import local_zone, next_runs
 
     now = utc_now()
@@ -269,6 +270,7 @@ def _report_plan(
     for backup in configuration.backups:
         for kind, intervals in _planned(backup):
             due[kind][backup.id] = next_runs(intervals, now, shown) if backup.enabled else []
+    summaries = next_runs(summary_intervals(configuration.enabled_backups), now, shown)
     if arguments.json:
         show_json(
             {
@@ -278,6 +280,7 @@ def _report_plan(
                     kind: {name: [moment.isoformat() for moment in times] for name, times in runs.items()}
                     for kind, runs in due.items()
                 },
+                "next_summaries": [moment.isoformat() for moment in summaries],
                 "warnings": [*(str(warning) for warning in configuration.warnings), *warnings],
             }
         )
@@ -294,6 +297,8 @@ def _report_plan(
         for kind, label in _PLANNED.items()
         if backup.id in due[kind]
     ]
+    if summaries:
+        rows.append(("summaries (NOTIFY)", ", ".join(map(_local, summaries))))
     if rows:
         show("\n" + command_line.table(("BACKUP", f"NEXT RUNS ({local_zone()})"), rows))
     for warning in warnings:

@@ -115,7 +115,7 @@ def summary(found: Sequence[Standing], host: str, now: datetime, zone: tzinfo, c
     parts = [
         _counts(ordered, host, now, zone),
         _listed("NEEDS ATTENTION", [_troubled(each) for each in troubled], _MOST_IN_TROUBLE),
-        _listed("THE OTHERS", [_line(each, zone) for each in others], _MOST_GOOD),
+        _listed("THE OTHERS" if troubled else "ALL OF THEM", [_line(each, zone) for each in others], _MOST_GOOD),
         _unproven(ordered),
         _space(ordered),
         f"How each of them stands: {commands.line('backup.py')}",
