@@ -56,7 +56,9 @@ def backup_named(services: Services, project: str, name: str) -> Backup:
     for backup in services.configured.current().backups:
         if backup.id == backup_id:
             return backup
-    raise NotFoundProblem(f"There is no backup {backup_id} in the configuration.")
+    raise NotFoundProblem(
+        f"There is no backup {backup_id} in the configuration. Where copies of it lie, restore.py list shows them."
+    )
 
 
 @router.get("/backups/{project}/{name}/copies")

@@ -180,7 +180,7 @@ def restore_path(place: Place) -> str | None:
         text = b"/".join(place).decode("utf-8")
     except UnicodeDecodeError:
         return None
-    return None if "\0" in text else f"/{text}"
+    return None if "\0" in text else text
 
 
 def shown(name: bytes) -> str:
