@@ -29,7 +29,7 @@ from tests.support.dashboard import (
 )
 from utils import utc_now
 from web.pages.sign_in import local_path
-from web.security.sign_in_limits import FailureMemory, PasswordChecks
+from web.security.sign_in_limits import FailureMemory, PasswordChecks, _source
 
 __all__ = ["dashboard", "installation", "shared_dashboard"]
 
@@ -238,6 +238,7 @@ def test_a_token_ends_when_it_expires_or_is_removed(dashboard: Dashboard) -> Non
 
 
 def test_who_guesses_has_to_wait_and_is_written_down(shared_dashboard: Dashboard, client: Client) -> None:
+    before = len(audit(shared_dashboard)) if shared_dashboard.audit_log.exists() else 0
     for _ in range(5):
         assert sign_in(client, password="a guess").status_code == 401
     answer = sign_in(client)
@@ -246,8 +247,8 @@ def test_who_guesses_has_to_wait_and_is_written_down(shared_dashboard: Dashboard
     assert "too many wrong passwords" in answer.text
     assert not is_signed_in(client)
     assert sign_in(client, VIEWER).status_code == 429, "nor with another name from the same address"
-    outcomes = [line["outcome"] for line in audit(shared_dashboard)[-7:]]
-    assert [outcome.partition(":")[0] for outcome in outcomes] == ["refused"] * 7
+    outcomes = [line["outcome"] for line in audit(shared_dashboard)[before:]]
+    assert [outcome.partition(":")[0] for outcome in outcomes] == ["refused"] * 6, "or the log could be filled"
     assert "too many" in outcomes[-1]
 
 
@@ -268,6 +269,13 @@ def test_a_hundred_at_once_do_not_wait_all_together(shared_dashboard: Dashboard,
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert sign_in(client).status_code == 303
+
+
+def test_all_addresses_of_a_network_of_ipv6_count_as_one() -> None:
+    assert _source("2001:db8::1") == _source("2001:db8::ffff:1") != _source("2001:db8:0:1::1")
+    assert _source("fe80::1%eth0") == _source("fe80::2")
+    assert _source("192.0.2.1") != _source("192.0.2.2")
+    assert _source("") == ""
 
 
 class Clock:

@@ -21,7 +21,7 @@ from web.services import Services
 _SLOWEST_HEADERS = 15.0  # seconds from the first to the last byte of the headers of a request
 _MOST_CONNECTIONS = 500
 _LONGEST_HEADERS = 32_768  # bytes
-_LONGEST_END = 5  # seconds that open answers get when the dashboard ends
+_LONGEST_END = 2  # seconds that open answers get when the dashboard ends: pages that wait for news never end
 
 
 def bind(settings: DashboardSettings) -> socket.socket:

@@ -18,6 +18,7 @@ from web.security.access import Viewer
 from web.security.csrf import FIELD, is_same
 from web.security.principal import Principal
 from web.security.problems import Problem
+from web.security.sign_in_limits import TooManyTriesProblem
 from web.services import Services, ServicesOf
 
 router = APIRouter(include_in_schema=False)
@@ -51,7 +52,8 @@ async def sign_in(request: Request, services: ServicesOf) -> Response:
     try:
         is_right = await services.password_checks.is_right(name, form.get("password", ""), who.address)
     except Problem as problem:
-        services.audit.record(who, "sign in", outcome=f"refused: {problem.detail}")
+        if isinstance(problem, TooManyTriesProblem) and problem.is_first:
+            services.audit.record(who, "sign in", outcome=f"refused: {problem.detail}")
         answer = _form(request, target, name, problem.detail, problem.status)
         answer.headers.update(problem.headers)
         return answer

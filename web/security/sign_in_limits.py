@@ -6,6 +6,7 @@ And it cannot be used to eat the machine: one password is looked at at a time, a
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -30,6 +31,21 @@ _MOST_WAITING = 20
 class _Failures:
     count: int
     last: float
+    is_told: bool = False
+
+
+class TooManyTriesProblem(Problem):
+    """``is_first`` says that it was not yet told since the last wrong password: only that is worth a line in a log,
+    which could be filled otherwise. ``wait`` is in seconds."""
+
+    def __init__(self, wait: float, is_first: bool) -> None:
+        seconds = max(1, round(wait))
+        super().__init__(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"There were too many wrong passwords. Try again in {seconds} seconds.",
+            {"Retry-After": str(seconds)},
+        )
+        self.is_first = is_first
 
 
 class FailureMemory:
@@ -50,6 +66,15 @@ class FailureMemory:
                 return 0.0
             pause = min(_FIRST_WAIT * 2.0 ** min(found.count - _FREE_TRIES, 20), self._longest_wait)
             return max(0.0, found.last + pause - self._clock())
+
+    def is_first_refusal(self, key: str) -> bool:
+        """Whether this one was not yet sent away since its last failure. From now on it was."""
+        with self._lock:
+            found = self._failures.get(key)
+            if found is None or found.is_told:
+                return False
+            found.is_told = True
+            return True
 
     def note_failure(self, key: str) -> None:
         """It failed once more, now."""
@@ -80,9 +105,15 @@ class PasswordChecks:
     async def is_right(self, name: str, password: str, address: str) -> bool:
         """Whether it is the password of this user. Raises Problem (429, 503) where it was not looked at."""
         key = name.casefold()[:100]
-        wait = max(self._by_address.wait(address), self._by_name.wait(key))
-        if wait > 0:
-            raise _too_often(wait)
+        source = _source(address)
+        waiting = [
+            (memory, each, wait)
+            for memory, each in ((self._by_address, source), (self._by_name, key))
+            if (wait := memory.wait(each)) > 0
+        ]
+        if waiting:
+            is_first = any(memory.is_first_refusal(each) for memory, each, _ in waiting)
+            raise TooManyTriesProblem(max(wait for _, _, wait in waiting), is_first)
         if self._waiting >= _MOST_WAITING:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -90,7 +121,7 @@ class PasswordChecks:
                 {"Retry-After": "5"},
             )
         # Noted before it is known, or a hundred tries at once would all be free.
-        self._by_address.note_failure(address)
+        self._by_address.note_failure(source)
         self._by_name.note_failure(key)
         self._waiting += 1
         try:
@@ -100,7 +131,7 @@ class PasswordChecks:
         finally:
             self._waiting -= 1
         if is_right:
-            self._by_address.forget(address)
+            self._by_address.forget(source)
             self._by_name.forget(key)
         return is_right
 
@@ -109,10 +140,10 @@ class PasswordChecks:
         self._thread.shutdown(cancel_futures=True)
 
 
-def _too_often(wait: float) -> Problem:
-    seconds = max(1, round(wait))
-    return Problem(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        f"There were too many wrong passwords. Try again in {seconds} seconds.",
-        {"Retry-After": str(seconds)},
-    )
+def _source(address: str) -> str:
+    """The network of an IPv6 address, as whoever has one has 2**64 of them (RFC 4291, 2.5.4); others as they are."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:100]
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
