@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
 
@@ -11,28 +10,12 @@ import pytest
 
 from accounts import Role
 from tests.support.dashboard import Client, Dashboard, running_dashboard
-from tests.support.demo_site import ENVIRONMENT, FAILED, LATE, PARTIAL, RUNNING, running_backup, write_demo
+from tests.support.demo_site import FAILED, LATE, PARTIAL, RUNNING, demo
 from tests.support.holdfast import Holdfast
 from tests.support.waiting import wait_for
 from utils import utc_now
 
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    folder = tmp_path_factory.mktemp("demo")
-    holdfast = Holdfast(folder / "holdfast")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name, value in {
-            **ENVIRONMENT,
-            "LOCAL_STORAGE_ROOT": str(holdfast.storage),
-            "STATE_DIR": str(holdfast.state),
-        }.items():
-            monkeypatch.setenv(name, value)
-        now = utc_now()
-        write_demo(holdfast, folder / "uploads", now)
-        with running_backup(holdfast, now), running_dashboard(holdfast) as dashboard:
-            wait_for(lambda: any(state.sizes for state in dashboard.services.snapshot.view.states.values()))
-            yield dashboard
+__all__ = ["demo"]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from accounts import Role
 from tests.support.dashboard import Dashboard
@@ -20,6 +20,7 @@ requires_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One for a module: it takes a second to start."""
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         # As root, Chromium has no sandbox of its own; it loads nothing but our pages.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import pytest
+
 from catalog import Catalog, open_catalog
 from model import (
     ActivityKind,
@@ -27,8 +29,10 @@ from model import (
     Usage,
 )
 from operations.activities import Publication
+from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.holdfast import Holdfast
-from utils import format_timestamp
+from tests.support.waiting import wait_for
+from utils import format_timestamp, utc_now
 
 CONFIG = """\
 # The backups of three servers.
@@ -330,3 +334,22 @@ def _write_log(holdfast: Holdfast, run: Run, lines: list[str]) -> None:
     moments = (run.started + timedelta(seconds=3 * number) for number in range(len(lines)))
     text = "".join(f"{moment:%Y-%m-%dT%H:%M:%SZ} {line}\n" for moment, line in zip(moments, lines, strict=True))
     path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The dashboard of the site, with one backup under way. Import it into the module that uses it."""
+    folder = tmp_path_factory.mktemp("demo")
+    holdfast = Holdfast(folder / "holdfast")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in {
+            **ENVIRONMENT,
+            "LOCAL_STORAGE_ROOT": str(holdfast.storage),
+            "STATE_DIR": str(holdfast.state),
+        }.items():
+            monkeypatch.setenv(name, value)
+        now = utc_now()
+        write_demo(holdfast, folder / "uploads", now)
+        with running_backup(holdfast, now), running_dashboard(holdfast) as dashboard:
+            wait_for(lambda: any(state.sizes for state in dashboard.services.snapshot.view.states.values()))
+            yield dashboard

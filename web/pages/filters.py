@@ -15,7 +15,7 @@ _GOOD, _WARNING, _BAD = ("good", "good"), ("warn", "warning"), ("bad", "bad")
 _BADGES = {
     **dict.fromkeys(("good", "passed", "valid"), _GOOD),
     **dict.fromkeys(("warning", "warnings", "partial", "stale", "could not be done"), _WARNING),
-    **dict.fromkeys(("failed", "error", "errors"), _BAD),
+    **dict.fromkeys(("bad", "failed", "error", "errors"), _BAD),
     **dict.fromkeys(("interrupted", "cancelled", "not started"), ("warn", "pause")),
     "late": ("bad", "new"),
     "running": ("live", "running"),
