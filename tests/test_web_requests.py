@@ -75,6 +75,8 @@ def answer_to(dashboard: Dashboard, request: bytes) -> bytes:
         ("LOCALHOST:8642", 200),
         ("localhost.", 200),
         ("[::1]", 200),
+        ("holdfast.localhost:8642", 200),
+        ("evil.localhost", 421),
         ("[::1]:8642", 200),
         ("evil.example.com", 421),
         ("127.0.0.1.evil.example.com", 421),
@@ -119,7 +121,7 @@ def test_headers_without_end_are_not_read_to_their_end(shared_dashboard: Dashboa
 
 
 def test_the_names_are_those_of_the_loopback_of_the_address_and_of_the_configuration() -> None:
-    own = {"localhost", "127.0.0.1", "[::1]"}
+    own = {"localhost", "127.0.0.1", "[::1]", "holdfast.localhost"}
     assert allowed_hosts(DashboardSettings()) == own
     assert allowed_hosts(DashboardSettings(host="0.0.0.0")) == own
     assert allowed_hosts(DashboardSettings(host="::")) == own
