@@ -27,7 +27,8 @@ DASHBOARD = Section(
             "The names and addresses by which browsers call it; any other is refused, as a page of somebody else could "
             "be behind it.",
             "[backup.example.com]",
-            default="`localhost`, `holdfast.localhost`, `127.0.0.1`, `[::1]`, and the address in `LISTEN`; these are allowed always",
+            default="`localhost`, `holdfast.localhost`, `127.0.0.1`, `[::1]`, and the address in `LISTEN`; these are "
+            "allowed always",
         ),
         Key(
             "TLS_CERT_FILE",

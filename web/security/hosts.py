@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model import DashboardSettings
 from web.security.problems import Problem
 
-# Browsers take every name below `localhost` for this machine (RFC 6761, 6.3). Cookies do not keep ports apart, so a name of
-# its own keeps the session from other servers on 127.0.0.1.
+# Browsers take every name below `localhost` for this machine (RFC 6761, 6.3). Cookies do not keep ports apart, so a
+# name of its own keeps the session from other servers on 127.0.0.1.
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "holdfast.localhost")
 
 
