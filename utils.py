@@ -88,6 +88,12 @@ def format_count(count: int, singular: str) -> str:
     return f"{count:,} {singular}" if count == 1 else f"{count:,} {singular}s"
 
 
+def first_statement(message: str) -> str:
+    """The first line of a message; where it ends in a colon, with what it leads over to: the next line."""
+    line, *rest = message.strip().splitlines() or [""]
+    return f"{line} {rest[0].strip()}{' …' if len(rest) > 1 else ''}" if rest and line.endswith(":") else line
+
+
 def format_duration(seconds: float) -> str:
     """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``, ``3 d 4 h``."""
     if seconds < 10:

@@ -102,7 +102,9 @@ def _headline(standings: Sequence[Standing], noticed: Sequence[Standing]) -> str
 
 def _notice_text(standing: Standing, notice: Notice, width: int | None) -> str:
     """The id and the level, which are coloured after the text was wrapped, and then what to do."""
-    sentence = notice.text.partition("\n")[0]
+    from utils import first_statement
+
+    sentence = first_statement(notice.text)
     word = notice.level.value
     lines = _wrapped(f"{standing.backup_id}: {word}. {sentence}", width, "  ").replace(
         f"{word}.", f"{styled(word, STYLES[word])}.", 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from model import Secret
-from utils import format_count, format_duration, format_size, printable, redact
+from utils import first_statement, format_count, format_duration, format_size, printable, redact
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,17 @@ def test_secrets_are_taken_out_and_what_only_looks_like_a_short_one_is_not() -> 
     Secret(":")
     text = "a long secret, xa long secretx, 1234, 12345: 01234"
     assert redact(text) == "****, x****x, ****, 12345: 01234"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("", ""),
+        ("The disk is full.", "The disk is full."),
+        ("The disk is full.\nMake room.", "The disk is full."),
+        ("These cannot be read:\n  /srv/shop: No such file", "These cannot be read: /srv/shop: No such file"),
+        ("These cannot be read:\n  /a\n  /b\nCorrect them.", "These cannot be read: /a …"),
+    ],
+)
+def test_the_first_statement_of_a_message_says_what_it_leads_over_to(message: str, said: str) -> None:
+    assert first_statement(message) == said

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from model import Activity, ActivityKind
 from schedules.times import local_zone
-from utils import format_count, format_duration, format_size, parse_timestamp, utc_now
+from utils import first_statement, format_count, format_duration, format_size, parse_timestamp, utc_now
 
 _GOOD, _WARNING, _BAD = ("good", "good"), ("warn", "warning"), ("bad", "bad")
 _BADGES = {
@@ -79,12 +79,6 @@ def backup_path(backup_id: str) -> str:
     return f"/backups/{quote(backup_id)}"
 
 
-def first_line(text: str) -> str:
-    """Of a message of several lines; one that leads over to the next ends in dots."""
-    line, _, rest = text.strip().partition("\n")
-    return f"{line.rstrip(':')} …" if rest and line.endswith(":") else line
-
-
 def with_code(text: str) -> Markup:
     """What stands between backticks as code."""
     parts = text.split("`")
@@ -128,7 +122,7 @@ FILTERS = {
     "clock": clock,
     "clock_minutes": clock_minutes,
     "backup_path": backup_path,
-    "first_line": first_line,
+    "first_statement": first_statement,
     "with_code": with_code,
     "share": share,
     "activity_words": activity_words,
