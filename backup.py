@@ -101,6 +101,9 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         catalog = open_catalog(configuration.state_directory, configuration.catalog_url)
     except CatalogError as error:
+        if arguments.watch:  # a line of a backup says it; every five minutes would be too often
+            command_line.new_teller(arguments, configuration, None).send(())
+            return error.exit_code
         _tell_without_catalog(arguments, configuration, error)
         raise
     try:

@@ -19,7 +19,7 @@ def watch(arguments: argparse.Namespace, configuration: Configuration, catalog: 
     from utils import utc_now
 
     teller = new_teller(arguments, configuration, catalog)
-    teller.seconds = SECONDS
+    teller.seconds, teller.gives_up = SECONDS, True
     given_up = watch(teller, catalog, utc_now())
     for title in given_up:
         complain(f"This message could not be sent for three days, and is given up: {title}")

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from utils import format_timestamp, make_private_directory, parse_timestamp, rep
 
 GIVEN_UP_AFTER = timedelta(days=3)
 MOST_MESSAGES = 1_000
+_HALF_WRITTEN_SECONDS = 3600.0
 _FIRST_WAIT = timedelta(minutes=5)
 _LONGEST_WAIT = timedelta(hours=1)
 
@@ -116,6 +118,13 @@ class Outbox:
             yield _is_locked(descriptor, waiting.path)
         finally:
             os.close(descriptor)
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed have half written."""
+        with suppress(OSError):
+            for path in self.folder.glob("*.new"):
+                if time.time() - path.stat().st_mtime > _HALF_WRITTEN_SECONDS:
+                    path.unlink(missing_ok=True)
 
     def overfull(self) -> list[Waiting]:
         """The oldest ones, where there are more than may be."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from errors import AlreadyRunningError, HoldfastError
 from model import CheckKind
 from utils import make_private_directory, utc_now
+
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 @contextmanager
@@ -40,10 +43,10 @@ def lock_check(state_directory: Path, kind: CheckKind, backup_id: str) -> Iterat
 
 
 @contextmanager
-def one_after_the_other(state_directory: Path, name: str) -> Iterator[bool]:
+def one_after_the_other(state_directory: Path, name: str, seconds: float | None = None) -> Iterator[bool]:
     """Hold ``<state>/locks/<name>.lock``, once nobody else does; whether that had to be waited for.
 
-    Raises HoldfastError as :func:`lock_backup` does.
+    Raises HoldfastError as :func:`lock_backup` does, and AlreadyRunningError where it takes longer than ``seconds``.
     """
     path = state_directory / "locks" / f"{name}.lock"
     lock = _opened(path)
@@ -52,7 +55,10 @@ def one_after_the_other(state_directory: Path, name: str) -> Iterator[bool]:
             _take(lock, path, name)
             has_waited = False
         except AlreadyRunningError:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if seconds is None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            else:
+                _take_within(lock, path, name, seconds)
             has_waited = True
         yield has_waited
     finally:
@@ -95,6 +101,18 @@ def _take(lock: int, path: Path, what: str) -> None:
     except OSError:
         # A full disk must not keep a run from starting: the text is only for people, the lock is held.
         return
+
+
+def _take_within(lock: int, path: Path, what: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        try:
+            _take(lock, path, what)
+            return
+        except AlreadyRunningError:
+            if time.monotonic() >= deadline:
+                raise
 
 
 def _holder(lock: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -133,6 +134,19 @@ def test_a_state_folder_that_never_had_room_is_told_too(tmp_path: Path, mail: Ma
         assert "Traceback" not in finished.stderr
         assert what_was_told(mail) == ["shop/files failed"]
         assert "Last good copy: the catalog cannot be read now." in mail.bodies[0]
+
+
+def test_where_nothing_can_be_remembered_the_watch_tells_it_now_and_then(tmp_path: Path, mail: MailServer) -> None:
+    site = telling_site(tmp_path, mail)
+    event = {"point": "catalog.begin_run", "nth": 1, "when": "after", "signal": signal.SIGKILL}
+    site.run_command(site.command_with_plan([event], BACKUP_ID))
+    (site.state / "told.json").mkdir()
+    yesterday = datetime.now(UTC).timestamp() - 86_400
+    os.utime(site.state / "told.json", (yesterday, yesterday))
+    for _ in range(3):
+        watch(site)
+    assert what_was_told(mail) == ["shop/files was killed or interrupted"]
+    assert waiting(site) == []
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

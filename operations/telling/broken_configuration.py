@@ -21,6 +21,7 @@ from model import Channel, Event, Problem
 from notifications.message import Level, Message
 from notifications.outbox import Waiting
 from operations.locks import one_after_the_other
+from operations.telling.memory import LOCK, LOCK_SECONDS
 from operations.telling.teller import Teller
 from schedules.times import local_zone
 from utils import format_count, format_timestamp, make_private_directory, parse_timestamp, redact, replace_private_file
@@ -48,7 +49,7 @@ def tell_broken(teller: Teller, problems: Sequence[Problem], now: datetime, *, w
     waiting: list[Waiting] = []
     told = False
     try:
-        with one_after_the_other(state, "told"):
+        with one_after_the_other(state, LOCK, LOCK_SECONDS):
             broken = _read(state) or _Broken(now)
             told = broken.told == digest
             if not told and (was_due or now - broken.since >= PATIENCE or now < broken.since):
@@ -68,7 +69,7 @@ def tell_repaired(teller: Teller) -> None:
     state = teller.configuration.state_directory
     waiting: list[Waiting] = []
     try:
-        with one_after_the_other(state, "told"):
+        with one_after_the_other(state, LOCK, LOCK_SECONDS):
             broken = _read(state)
             if broken is not None and broken.told:
                 waiting = _stored_repaired(teller, broken)

@@ -19,6 +19,10 @@ from model import CheckKind, Event
 from operations.locks import one_after_the_other
 from utils import format_timestamp, make_private_directory, parse_timestamp, replace_private_file
 
+LOCK = "told"
+LOCK_SECONDS = 10.0
+"""The longest that a run that has ended waits for another process that tells something."""
+
 LATE, RUN = "late", "run"
 """The kinds of trouble besides those of :class:`model.CheckKind`."""
 
@@ -66,7 +70,7 @@ def remembered(state_directory: Path) -> Iterator[Memory]:
     Raises HoldfastError where the state folder cannot be used.
     """
     path = state_directory / "told.json"
-    with one_after_the_other(state_directory, "told"):
+    with one_after_the_other(state_directory, LOCK, LOCK_SECONDS):
         memory = _read(path)
         before = _document(memory)
         yield memory

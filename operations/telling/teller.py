@@ -38,13 +38,15 @@ _UNREMEMBERED_AGAIN_AFTER = timedelta(hours=6)
 @dataclass
 class Teller:
     """For one process. An address that did not take a message is not asked again by it. There is no ``catalog`` where
-    that could not be opened, and ``channels`` are those that are known of a configuration which cannot be read."""
+    that could not be opened, and ``channels`` are those that are known of a configuration which cannot be read.
+    Only one that ``gives_up`` removes what nobody took for days, because it can say so."""
 
     configuration: Configuration
     catalog: Catalog | None
     commands: Commands
     seconds: float = SECONDS
     channels: tuple[Channel, ...] = ()
+    gives_up: bool = False
     host: str = field(default_factory=host_name)
     _silent: set[Secret] = field(default_factory=set)
 
@@ -111,13 +113,19 @@ class Teller:
     def remember(self, stored: Callable[[Memory], list[Waiting]]) -> list[Waiting]:
         """Store messages with the memory of what was told, and change it. Where there can be no memory now, they are
         told without one. Raises CatalogError."""
+        waiting, _ = self.try_to_remember(stored)
+        return stored(Memory()) if waiting is None else waiting
+
+    def try_to_remember(self, stored: Callable[[Memory], list[Waiting]]) -> tuple[list[Waiting] | None, bool]:
+        """The messages, None where the memory could not even be read; and whether it now says that they were told."""
         waiting: list[Waiting] | None = None
         try:
             with remembered(self.configuration.state_directory) as memory:
                 waiting = stored(memory)
         except HoldfastError as error:
             self.log(str(error))
-        return stored(Memory()) if waiting is None else waiting
+            return waiting, False
+        return waiting, True
 
     def store(self, backup: Backup, occurrence: Occurrence) -> list[Waiting]:
         """Its message, in the outbox, for each channel that wants to know of it."""
@@ -158,7 +166,13 @@ class Teller:
         now = utc_now()
         new = list(waiting)
         keys = {(each.channel, each.key) for each in new}
-        due = [each for each in self.outbox.all() if (each.channel, each.key) not in keys and each.is_due(now)]
+        due = [
+            each
+            for each in self.outbox.all()
+            if (each.channel, each.key) not in keys
+            and each.is_due(now)
+            and (self.gives_up or not each.is_given_up(now))
+        ]
         if not new and not due:
             return Delivery()
         self.make_room()

@@ -63,11 +63,13 @@ def watch(teller: Teller, catalog: Catalog, now: datetime) -> list[str]:
         waiting = list(_store(teller, found, now))
         return waiting + due_summaries(teller, catalog, memory, now)
 
-    waiting = teller.remember(stored)
-    unstored = [each for each in waiting if each.path is None]
-    if unstored and not teller.may_tell_unremembered():
-        waiting = [each for each in waiting if each.path is not None]
-    delivery = teller.send(waiting)
+    waiting, is_remembered = teller.try_to_remember(stored)
+    teller.outbox.sweep()
+    if waiting and not is_remembered and not teller.may_tell_unremembered():
+        for each in waiting:
+            teller.outbox.remove(each)
+        waiting = []
+    delivery = teller.send(waiting or ())
     return [f"{each.message.title}: {each.reason}" for each in delivery.given_up]
 
 
