@@ -69,8 +69,8 @@ def main() -> int:
     return command_line.run(_command, parser.parse_args())
 
 
-def _command(arguments: argparse.Namespace) -> int:
-    chosen = [bool(arguments.backups), arguments.all, arguments.missed]
+def _check_options(arguments: argparse.Namespace, chosen: Sequence[bool]) -> None:
+    """Raises UsageError where options do not go together."""
     if sum(chosen) > 1:
         raise UsageError("Give either the ids of backups, or --all, or --missed.")
     if arguments.metrics and (any(chosen) or arguments.dry_run or arguments.scheduled or arguments.json):
@@ -87,6 +87,11 @@ def _command(arguments: argparse.Namespace) -> int:
         raise UsageError("--summary goes alone: it is of all backups.")
     if arguments.scheduled and not (arguments.backups or arguments.summary):
         raise UsageError("--scheduled goes with the ids of backups.")
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    chosen = (bool(arguments.backups), arguments.all, arguments.missed)
+    _check_options(arguments, chosen)
     by_person = not (arguments.scheduled or arguments.missed or arguments.check or arguments.watch)
     try:
         configuration = command_line.load(arguments, warn=by_person)
@@ -126,7 +131,8 @@ def _tell_without_catalog(arguments: argparse.Namespace, configuration: Configur
     from operations.telling.around import Telling
 
     teller = command_line.new_teller(arguments, configuration, None)
-    for backup in _chosen_backups(arguments, configuration) if arguments.backups or arguments.all else ():
+    is_run = (arguments.backups or arguments.all) and not arguments.check
+    for backup in _chosen_backups(arguments, configuration) if is_run else ():
         with suppress(CatalogError), Telling(teller, backup):
             raise error
 

@@ -112,11 +112,12 @@ def _of_runs(
     last = standing.last_ended
     if last is None or (told is not None and told.runs_until is not None and last.started <= told.runs_until):
         return [], told or Told()
-    runs = [run for run in catalog.runs(backup.id, _RECENT_RUNS) if _is_left_to_us(run, now)]
     if told is None or told.runs_until is None:
         # Until now nobody was told of it: how it stands is news where it is not good.
-        found, told = events.of_runs(runs, told, now)
+        newest = [last] if _is_left_to_us(last, now) else []
+        found, told = events.of_runs(newest, told, now)
         return [each for each in found if each.events != {Event.SUCCESS}], told
+    runs = [run for run in catalog.runs(backup.id, _RECENT_RUNS) if _is_left_to_us(run, now)]
     return events.of_runs(runs, told, now)
 
 
