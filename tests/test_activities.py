@@ -19,6 +19,7 @@ from catalog import open_catalog
 from errors import HoldfastError
 from model import Activity, ActivityKind, Member, MemberKind, Run, RunStatus
 from operations.activities import Publication, activities, cancel, document, started_at
+from tests.support import warm_start
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.processes import command_lines
 from tests.support.skips import requires_root
@@ -124,7 +125,8 @@ def test_a_wait_for_the_next_try_is_published_and_ends_at_once(holdfast: Holdfas
     assert [last_run(holdfast).status, running(holdfast)] == [RunStatus.FAILED, []]
 
 
-def test_a_run_that_is_killed_is_under_way_no_more(holdfast: Holdfast) -> None:
+def test_a_run_that_is_killed_is_under_way_no_more(holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_start, "IS_COLD", True)  # only a child of this process can be dead and not waited for yet
     configure_command(holdfast, "sleep", "31536022")
     process = holdfast.start("backup.py", COMMAND_ID)
     wait_for(lambda: activities(holdfast.state))
