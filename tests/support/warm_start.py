@@ -21,6 +21,7 @@ import inspect
 import io
 import json
 import os
+import runpy
 import selectors
 import signal
 import socket
@@ -37,6 +38,7 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAMS = ("main.py", "backup.py", "restore.py")
 PLANNED = ROOT / "tests" / "support" / "planned.py"
+IMPATIENT = ROOT / "tests" / "support" / "impatient.py"
 IS_COLD = bool(os.environ.get("HOLDFAST_COLD"))
 
 _READ_AT_START = ("PYTHON", "LC_", "LD_", "LANG", "TZ")
@@ -138,6 +140,8 @@ def _is_possible(
         if len(command) < 4 or "clock" in json.loads(command[2]):
             return False
         script = Path(command[3])
+    elif script == IMPATIENT and len(command) > 2:
+        script = Path(command[2])
     plain: dict[str, object] = {
         "executable": None,
         "preexec_fn": None,
@@ -306,10 +310,8 @@ def _written_to(descriptor: int, before: Any, *, is_by_line: bool) -> io.TextIOW
 
 
 def _run(script: str) -> int:
-    if Path(script) == PLANNED:
-        from tests.support import planned
-
-        planned.main()
+    if Path(script) in (PLANNED, IMPATIENT):
+        runpy.run_path(script, run_name="__main__")
         return 0
     module = importlib.import_module(Path(script).stem)
     sys.modules["__main__"] = module
