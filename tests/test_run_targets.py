@@ -16,6 +16,7 @@ from tests.support.onedrive_storage import emulator, emulator_process
 from tests.support.s3_fixtures import rclone
 from tests.support.sshd import requires_sshd, sshd
 from tests.support.trees import make_tree
+from tests.support.warm_start import IMPATIENT
 from tests.support.whole_trees import describe_tree, differences, restored
 
 __all__ = ["emulator", "emulator_process", "places", "rclone", "sshd"]
@@ -91,7 +92,9 @@ def test_a_target_that_fails_at_the_start_stops_no_other(places: Places, source:
     places.configure(*NAMES, changes={name: change} if change else None)
     if not change:
         places.holdfast.storage.write_text("a file where a folder must be")
-    ended = places.run("backup.py", BACKUP_ID)
+    command = places.holdfast.command("backup.py", BACKUP_ID)
+    command.insert(1, IMPATIENT)  # nobody is waited for in full where nobody ever comes
+    ended = places.holdfast.run_command(command, env=places.emulator.child_environment())
     assert ended.returncode == 1
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
