@@ -1,7 +1,11 @@
-"""What holds for any text, any bytes and any configuration."""
+"""What holds for any text, any bytes and any configuration.
+
+``HOLDFAST_EXAMPLES=10 .venv/bin/python -m pytest tests/test_config_properties.py`` tries ten times as many.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +26,8 @@ from tests.support.configurations import IN_REAL_USE, load, write
 
 # Stands where the password stands, and may stand in no message.
 CANARY = "cAnArY7x"
+
+TIMES = int(os.environ.get("HOLDFAST_EXAMPLES", "1"))
 
 Tree = dict[str, object]
 
@@ -57,7 +63,7 @@ class Password(str):
 @example("# no comment")
 @example(" \n x \n\n")
 @example("\ufeff\u2028\x85\t\r\n")
-@settings(max_examples=150)
+@settings(max_examples=60 * TIMES)
 def test_any_password_comes_out_as_it_went_in(style: str | None, text: str) -> None:
     info = {"PASSWORD": Password(text.replace("${", "$${")), "NAME": "shop"}
     backup = {"DB_INFO": info, "INTERVALS": "@daily", "UPLOAD_TO": {"STORAGE_NAME": "LOCAL"}}
@@ -79,7 +85,7 @@ class PlainDumper(yaml.SafeDumper):
 @given(name=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip), text=TEXTS)
 @example(name="-c", text="")
 @example(name="a=b'c\"d`e;$(f)\\", text="'")
-@settings(max_examples=150)
+@settings(max_examples=60 * TIMES)
 def test_any_name_argument_and_variable_comes_out_as_it_went_in(name: str, text: str) -> None:
     """What becomes arguments and variables of programs: quotes, blanks and dashes are just these characters."""
     written, argument = name.replace("${", "$${"), text.replace("${", "$${")
@@ -158,13 +164,13 @@ def load_or_problems(data: bytes) -> str:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=500)
+@settings(max_examples=150 * TIMES)
 def test_any_bytes_give_nothing_but_problems(data: bytes) -> None:
     assert load_or_problems(data)
 
 
 @given(st.integers(0, len(REAL)), st.integers(0, 40), PIECES)
-@settings(max_examples=1000)
+@settings(max_examples=300 * TIMES)
 def test_any_slip_in_a_good_file_gives_nothing_but_problems_without_the_password(
     start: int, length: int, piece: bytes
 ) -> None:
@@ -172,7 +178,7 @@ def test_any_slip_in_a_good_file_gives_nothing_but_problems_without_the_password
 
 
 @given(st.dictionaries(st.sampled_from(["PROJECTS", "STORAGES", "DEFAULTS"]), st.deferred(lambda: TREES), min_size=1))
-@settings(max_examples=500)
+@settings(max_examples=150 * TIMES)
 def test_any_tree_gives_nothing_but_problems(tree: Tree) -> None:
     load_or_problems(yaml.dump(tree, allow_unicode=True).encode())
     assert load_or_problems(yaml.dump(tree | {"PROJECT": None}, allow_unicode=True).encode())
@@ -304,7 +310,7 @@ PROJECTS = st.lists(
 
 
 @given(PROJECTS)
-@settings(max_examples=150)
+@settings(max_examples=60 * TIMES)
 def test_any_configuration_is_the_same_in_both_spellings(
     projects: Sequence[tuple[str, Mapping[str, Sequence[Tree]]]],
 ) -> None:

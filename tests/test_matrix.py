@@ -1,4 +1,8 @@
-"""Every source at every place: whole processes back it up, it comes back whole, and no password is seen on the way."""
+"""Sources at places: whole processes back it up, it comes back whole, and no password is seen on the way.
+
+Each source is tried at two places, and each place with two sources or more; every source at every place with
+``HOLDFAST_MATRIX=full .venv/bin/python -m pytest tests/test_matrix.py``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from tests.support.dockerd import requires_dockerd
 from tests.support.holdfast import Holdfast
 from tests.support.matrix_places import Container, Place, World
 from tests.support.matrix_sources import SOURCES, MatrixSource
+from tests.support.pairs import pairs
 from tests.support.secret_watch import SecretWatch
 from tests.support.skips import requires_program
 from tests.support.sshd import requires_sshd
@@ -62,8 +67,7 @@ class BareHoldfast(Holdfast):
         self.env_file.chmod(0o600)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.__name__.lower())
+@pytest.mark.parametrize(("kind", "place"), pairs(SOURCES, PLACES, 0, 2))
 def test_what_is_backed_up_comes_back_whole(
     world: World, kind: type[MatrixSource], place: Place, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from operations.copies.stored_copies import StoredCopy, list_copies, read_entries
 from tests.support.dockerd import Dockerd, dockerd, requires_dockerd
 from tests.support.holdfast import Holdfast
+from tests.support.pairs import pairs
 from tests.support.restored_databases import (
     ROWS,
     Engine,
@@ -115,7 +116,7 @@ def test_into_a_new_one_and_over_an_existing_one(engine: Engine, holdfast: Holdf
     assert (engine.rows(engine.shop), engine.names()) == (ROWS, before)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("engine", "place"), pairs(ENGINES, PLACES, 1), indirect=["engine"])
 def test_a_damaged_copy_leaves_nothing_and_replaces_nothing(engine: Engine, holdfast: Holdfast) -> None:
     damage(holdfast, copy_of(holdfast))
     before = engine.names()
@@ -189,8 +190,7 @@ def slow(all_engines: dict[str, Engine], all_places: Places, place: str, tmp_pat
     engine.drop("slow")
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize(("replace", "place"), pairs([False, True], PLACES))
 def test_sigterm_in_the_middle_leaves_what_was_there(
     slow: Holdfast, all_engines: dict[str, Engine], *, replace: bool
 ) -> None:

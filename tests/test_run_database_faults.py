@@ -17,6 +17,8 @@ from tests.support.fault_places import (
     DOCKER,
     ELSEWHERE,
     EVERYWHERE,
+    LOCAL,
+    SSH,
     FaultWorld,
     Place,
     Spot,
@@ -37,6 +39,7 @@ from tests.support.held_dumps import (
 )
 from tests.support.impatient import ANSWER_SECONDS
 from tests.support.mariadb import MariadbServer, mariadb_server
+from tests.support.pairs import pairs
 from tests.support.postgresql import PostgresqlServer, postgresql_server
 from tests.support.skips import requires_root
 from tests.support.sshd import free_port, requires_sshd
@@ -154,14 +157,17 @@ def rig(rigs: Rigs, engine: str, place: Place) -> Rig:
 
 
 POSTGRES = pytest.mark.parametrize("engine", ["postgres"])
-EVERY_SERVER = pytest.mark.parametrize("engine", ["postgres", "mariadb"])
+SERVERS = ["postgres", "mariadb"]
+EVERY_SERVER = pytest.mark.parametrize("engine", SERVERS)
+# Between them these have each server at each place.
+SOMEWHERE = pytest.mark.parametrize(("engine", "place"), pairs(SERVERS, [LOCAL, SSH, DOCKER]))
+SOMEWHERE_ELSE = pytest.mark.parametrize(("engine", "place"), pairs(SERVERS[::-1], [LOCAL, SSH, DOCKER]))
 
 
 # --- found before the first byte ---
 
 
-@EVERYWHERE
-@EVERY_SERVER
+@SOMEWHERE
 def test_a_wrong_password(rig: Rig) -> None:
     rig.configure(PASSWORD=f"{CANARY}-but-wrong")
     said = {
@@ -171,8 +177,7 @@ def test_a_wrong_password(rig: Rig) -> None:
     rig.installation.fail(f"cannot be used from {rig.spot.name}", said[rig.engine])
 
 
-@EVERYWHERE
-@EVERY_SERVER
+@SOMEWHERE_ELSE
 def test_a_missing_database(rig: Rig) -> None:
     rig.configure(NAME="nowhere")
     words = {
@@ -219,8 +224,7 @@ def replaced_program(rig: Rig, program: Path) -> Iterator[tuple[Spot, tuple[str,
 # --- in the middle of a dump ---
 
 
-@EVERYWHERE
-@EVERY_SERVER
+@SOMEWHERE
 def test_the_session_is_terminated(rig: Rig) -> None:
     with rig.held() as held:
         said = {
@@ -231,16 +235,14 @@ def test_the_session_is_terminated(rig: Rig) -> None:
         rig.installation.fail_while(in_the_middle(rig, held, held.terminate_dump), *words)
 
 
-@EVERYWHERE
-@EVERY_SERVER
+@SOMEWHERE_ELSE
 def test_the_dump_program_is_killed(rig: Rig) -> None:
     with rig.held() as held:
         words = f"was not dumped. The program {rig.dump_program} on {rig.spot.name} .*SIGKILL.* lack of memory"
         rig.installation.fail_while(in_the_middle(rig, held, rig.kill_dump), words)
 
 
-@EVERYWHERE
-@EVERY_SERVER
+@SOMEWHERE
 def test_the_server_is_stopped_at_once(rigs: Rigs, rig: Rig) -> None:
     with ending_server(rigs, rig) as ended, ended.held() as held:
         # A container ends with its server: which of the two pg_dump meets first may differ.
