@@ -19,7 +19,7 @@ from tests.support.product_code import ROOT, product_files
 
 _LIBRARIES = ("zstandard", "sqlalchemy.dialects.sqlite", "dotenv.parser")
 _WITH_SIDE_EFFECTS = {"antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3"}
-_CODECS = ("utf-8-sig", "idna", "unicode_escape", "raw_unicode_escape")
+_CODECS = ("ascii", "utf-8-sig", "idna", "unicode_escape", "raw_unicode_escape")
 
 
 def main() -> int:
