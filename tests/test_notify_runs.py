@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,14 +92,14 @@ def test_each_channel_is_told_what_it_asks_for(tmp_path: Path, mail: MailServer)
 
 
 def test_a_partial_run_is_told(tmp_path: Path, mail: MailServer, holdfast: Holdfast) -> None:
-    folder = source(tmp_path)
-    holdfast.back_up()
-    event = {"point": "host.list_directory", "nth": 1, "when": "before", "error": 13}
-    command = holdfast.command_with_plan([event], BACKUP_ID)
-    (folder / "sub").mkdir()
-    finished = holdfast.run_command(command)
-    assert finished.returncode in (1, 3), finished.stderr
-    assert len(mail.messages) == 1
+    folder = source(tmp_path) / "secret"
+    folder.mkdir()
+    event = {"point": "host.list_directory", "nth": 2, "when": "before", "error": errno.EACCES}
+    finished = holdfast.run_command(holdfast.command_with_plan([event], BACKUP_ID))
+    assert finished.returncode == 3, finished.stderr
+    assert mail.subjects[0].startswith("Holdfast: shop/files is incomplete on ")
+    assert f"{str(folder)[1:]} (Permission denied)" in mail.bodies[0]
+    assert "does not count as a good one" in mail.bodies[0].replace("\r\n", " ")
 
 
 def test_a_server_that_is_down_loses_no_message(tmp_path: Path, mail: MailServer, holdfast: Holdfast) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from catalog import open_catalog
+from operations.locks import lock_backup
+from schedules.times import next_runs
 from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.mail_server import MailServer
 from tests.support.telling import source, telling_site, waiting, watch, what_was_told, without_source
@@ -63,6 +65,18 @@ def test_what_failed_and_was_told_is_not_told_as_late_too_until_no_run_comes(tmp
     assert what_was_told(mail) == ["shop/files failed"]
     watch(site, 5 * DAY)
     assert what_was_told(mail) == ["shop/files failed", "shop/files is late"]
+
+
+def test_while_missed_runs_are_made_up_for_nothing_is_late_yet(tmp_path: Path, mail: MailServer) -> None:
+    site = telling_site(tmp_path, mail)
+    site.back_up()
+    scheduled_since(site, 0)
+    (slot,) = next_runs(site.the_backup().intervals, datetime.now(UTC), 1)
+    with lock_backup(site.state, "missed"):
+        watch(site, slot + timedelta(hours=12) - datetime.now(UTC))
+        assert mail.messages == []
+        watch(site, slot + timedelta(hours=30) - datetime.now(UTC))
+    assert what_was_told(mail) == ["shop/files is late"], "one that takes longer than a day hangs"
 
 
 def test_many_late_backups_are_one_message(tmp_path: Path, mail: MailServer) -> None:

@@ -106,7 +106,9 @@ def summary(found: Sequence[Standing], host: str, now: datetime, zone: tzinfo, c
     troubled = [each for each in ordered if each.level in _NEEDS_SOMEBODY]
     others = [each for each in ordered if each.level not in _NEEDS_SOMEBODY]
     count = format_count(len(found), "backup")
-    if troubled:
+    if not found:
+        title, level = f"Holdfast: there is no backup on {host}", MessageLevel.WARNING
+    elif troubled:
         verb = "needs" if len(troubled) == 1 else "need"
         title = f"Holdfast: {len(troubled):,} of {count} {verb} attention on {host}"
         level = MessageLevel.FAILURE if any(each.level is Level.FAILED for each in troubled) else MessageLevel.WARNING
