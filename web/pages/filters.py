@@ -79,6 +79,12 @@ def backup_path(backup_id: str) -> str:
     return f"/backups/{quote(backup_id)}"
 
 
+def percent_of(part: int, whole: int) -> str:
+    """``74 %``; of what is there at all never 0."""
+    percent = round(100 * part / whole) if whole else 0
+    return "under 1 %" if part and not percent else f"{percent} %"
+
+
 def with_code(text: str) -> Markup:
     """What stands between backticks as code."""
     parts = text.split("`")
@@ -124,6 +130,7 @@ FILTERS = {
     "backup_path": backup_path,
     "first_statement": first_statement,
     "with_code": with_code,
+    "percent_of": percent_of,
     "share": share,
     "activity_words": activity_words,
     "activity_kind": lambda kind: _KINDS[kind],
