@@ -53,11 +53,14 @@ class UnpackedBlock:
     crc32: int
 
 
-def plan_segments(entries: Iterable[Entry]) -> Iterator[Segment]:
-    """The segments that hold the data of these members, given in the order of the archive and validated."""
+def plan_segments(entries: Iterable[Entry], blocks_at_once: int = _BLOCKS_AT_ONCE) -> Iterator[Segment]:
+    """The segments that hold the data of these members, given in the order of the archive and validated.
+
+    Of a large member there are so many blocks in each, at the most.
+    """
     segment: Segment | None = None
     for entry in entries:
-        for piece in _pieces(entry):
+        for piece in _pieces(entry, blocks_at_once):
             if segment is not None and not _fits(segment, piece):
                 yield segment
                 segment = None
@@ -106,13 +109,13 @@ class RunningCrc:
             raise DamagedArchiveError("its content is not what it was when it was packed (its CRC-32 differs)")
 
 
-def _pieces(entry: Entry) -> Iterator[Piece]:
+def _pieces(entry: Entry, blocks_at_once: int) -> Iterator[Piece]:
     if not len(entry.blocks):
         yield Piece(entry, entry.data_offset, entry.packed_size)
         return
     offset = entry.data_offset
-    for first in range(0, len(entry.blocks), _BLOCKS_AT_ONCE):
-        sizes = entry.blocks[first : first + _BLOCKS_AT_ONCE]
+    for first in range(0, len(entry.blocks), blocks_at_once):
+        sizes = entry.blocks[first : first + blocks_at_once]
         packed_size = sum(sizes)
         yield Piece(entry, offset, packed_size, first, len(sizes))
         offset += packed_size

@@ -35,7 +35,7 @@ class ZipSubset:
 
         Raises DamagedArchiveError, and what ``unpacked`` raises; what was yielded until then is no ZIP.
         """
-        for segment in plan_segments(entries):
+        for segment in plan_segments(entries, blocks_at_once=1):
             for piece, packed, blocks in unpacked(segment):
                 if piece.block_count:
                     chunks = self._part(piece, packed, blocks)

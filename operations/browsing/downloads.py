@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from archives.entry import Entry
-from archives.segments import Piece, Segment, UnpackedBlock, unpack_piece
+from archives.segments import Piece, RunningCrc, Segment, UnpackedBlock, plan_segments, unpack_piece
 from archives.zip_reader import ReadRange
 from archives.zip_subset import ZipSubset
 from hosts.local_tree import split_path
 from operations.browsing.listing import Listing, Place
 from operations.copies.contents import zip_directory
 from operations.copies.stored_copies import StoredCopy
-from operations.restoring.member_content import parts_in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,16 @@ def download_folder(copy: StoredCopy, listing: Listing, folder: Place) -> Downlo
 
 
 def _content(read: ReadRange, entry: Entry) -> Iterator[bytes]:
-    for part in parts_in_order(read, [entry], ahead=False):
-        if part.error is not None:
-            raise part.error
-        yield from part.chunks
+    """A block at a time: of a file that packs well there are hundreds of megabytes in one segment."""
+    crc = RunningCrc(entry)
+    for segment in plan_segments([entry], blocks_at_once=1):
+        for piece, _, blocks in _unpacked(read, segment):
+            for block in blocks:
+                if piece.block_count:
+                    crc.add(block.crc32, len(block.data))
+                    if piece.is_last:
+                        crc.check()  # before the last of it is handed on
+                yield block.data
 
 
 def _harmless(entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -43,16 +43,14 @@ def unpacked_pieces(read: ReadRange, segment: Segment) -> list[tuple[Piece, Iter
     return [(piece, unpack_piece(piece, segment.offset, data)) for piece in segment.pieces]
 
 
-def parts_in_order(read: ReadRange, entries: Iterable[Entry], *, ahead: bool = True) -> Iterator[Part]:
+def parts_in_order(read: ReadRange, entries: Iterable[Entry]) -> Iterator[Part]:
     """The content of these members, which an index describes, one after the other.
 
-    Not ``ahead``, no more is fetched than is asked for, and no thread is used. After a part with an error comes the
-    next member. Raises ObjectNotFoundError where there is no archive.
+    After a part with an error comes the next member. Raises ObjectNotFoundError where there is no archive.
     """
     damaged: Entry | None = None
     crc: RunningCrc | None = None
-    apply = map_in_threads if ahead else map
-    for parts in apply(partial(_parts_of, read), plan_segments(entries)):
+    for parts in map_in_threads(partial(_parts_of, read), plan_segments(entries)):
         for piece, part, checksums in parts:
             if part.entry is damaged:
                 continue
