@@ -77,7 +77,7 @@ class Outbox:
         on a full disk."""
         known = next(self.folder.glob(f"*-{_file_key(waiting)}.json"), None) if self.folder.is_dir() else None
         if known is not None:
-            return replace(waiting, path=known)
+            return _read(known) or replace(waiting, path=known)
         make_private_directory(self.folder)
         path = self.folder / f"{format_timestamp(waiting.created)}-{_file_key(waiting)}.json"
         self._write(path, waiting)
