@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from accounts import Session
 from utils import utc_now
@@ -57,12 +58,13 @@ async def sign_in(request: Request, services: ServicesOf) -> Response:
         answer = _form(request, target, name, problem.detail, problem.status)
         answer.headers.update(problem.headers)
         return answer
-    begun = services.accounts.begin_session(name, utc_now()) if is_right else None
+    # Whatever writes waits for the disk, and perhaps for another process: in a thread, so that nobody else waits too.
+    begun = await run_in_threadpool(services.accounts.begin_session, name, utc_now()) if is_right else None
     if begun is None:
         services.audit.record(who, "sign in", outcome="refused: the name or the password is wrong")
         return _form(request, target, name, _WRONG, HTTPStatus.UNAUTHORIZED)
     if before.session is not None:
-        services.accounts.end_session(before.session)
+        await run_in_threadpool(services.accounts.end_session, before.session)
     secret, session = begun
     services.audit.record(_principal(session, who.address), "sign in")
     answer = RedirectResponse(target, HTTPStatus.SEE_OTHER)
@@ -72,7 +74,7 @@ async def sign_in(request: Request, services: ServicesOf) -> Response:
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, who: Viewer, services: ServicesOf) -> Response:
+def sign_out(request: Request, who: Viewer, services: ServicesOf) -> Response:
     """End the session, for this browser and whoever else has its secret."""
     end_session(services, who)
     answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
