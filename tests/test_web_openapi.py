@@ -21,6 +21,7 @@ from utils import format_timestamp
 from web.application import openapi_document
 
 DOCUMENT = openapi_document()
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = [
     pytest.param(path, method, id=f"{method.upper()} {path}")
     for path, operations in DOCUMENT["paths"].items()
@@ -34,7 +35,7 @@ CHECKS = {
     GenerationMode.NEGATIVE: [not_a_server_error],
 }
 QUICKLY = settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -95,8 +96,7 @@ def test_every_operation_and_every_parameter_is_explained() -> None:
 def test_no_request_is_answered_with_an_error_of_ours(
     client: Client, known: dict[str, str], path: str, method: str, mode: GenerationMode
 ) -> None:
-    schema = schemathesis.openapi.from_dict(DOCUMENT)
-    operation = schema[path][method.upper()]
+    operation = SCHEMA[path][method.upper()]
 
     @given(case=operation.as_strategy(generation_mode=mode), is_known=st.booleans())
     @QUICKLY
