@@ -136,8 +136,7 @@ def _is_possible(
         return False
     script = Path(command[1])
     if script == PLANNED:
-        # A clock is planned before the first import of ours.
-        if len(command) < 4 or "clock" in json.loads(command[2]):
+        if len(command) < 4 or _needs_all_of_python(json.loads(command[2])):
             return False
         script = Path(command[3])
     elif script == IMPATIENT and len(command) > 2:
@@ -158,6 +157,11 @@ def _is_possible(
         and not any(os.isatty(stream) for stream in streams)
         and _read_at_start(environment) == _read_at_start(_ENVIRONMENT)
     )
+
+
+def _needs_all_of_python(plan: Mapping[str, Any]) -> bool:
+    """A clock is planned before the first import of ours; one that stops is waited for, which only a parent can."""
+    return "clock" in plan or any(event.get("signal") == signal.SIGSTOP for event in plan["events"])
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
