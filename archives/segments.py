@@ -14,6 +14,9 @@ from errors import DamagedArchiveError
 
 _SEGMENT_SIZE = 1 << 20
 _SEGMENT_PIECES = 128
+
+# Unpacked: a segment may be held whole by each core, and of a file of zeros 1 MiB would become 1 GiB.
+_SEGMENT_CONTENT = 16 << 20
 _BLOCKS_AT_ONCE = 4
 
 # Bytes between two wanted members are fetched too where a request of their own would cost more.
@@ -31,6 +34,14 @@ class Piece:
     block_count: int = 0
 
     @property
+    def content_size(self) -> int:
+        """Bytes, once it is unpacked."""
+        if not self.block_count:
+            return self.entry.size
+        begin = self.first_block * BLOCK_SIZE
+        return min(self.entry.size - begin, self.block_count * BLOCK_SIZE)
+
+    @property
     def is_last(self) -> bool:
         return self.first_block + self.block_count == len(self.entry.blocks)
 
@@ -42,6 +53,7 @@ class Segment:
     offset: int
     length: int = 0
     pieces: list[Piece] = field(default_factory=list)
+    content_size: int = 0
 
 
 @dataclass(slots=True)
@@ -67,6 +79,7 @@ def plan_segments(entries: Iterable[Entry], blocks_at_once: int = _BLOCKS_AT_ONC
             if segment is None:
                 segment = Segment(piece.offset)
             segment.pieces.append(piece)
+            segment.content_size += piece.content_size
             segment.length = piece.offset + piece.packed_size - segment.offset
     if segment is not None:
         yield segment
@@ -126,5 +139,6 @@ def _fits(segment: Segment, piece: Piece) -> bool:
     return (
         0 <= piece.offset - end <= _LARGEST_GAP
         and piece.offset + piece.packed_size - segment.offset <= _SEGMENT_SIZE
+        and segment.content_size + piece.content_size <= _SEGMENT_CONTENT
         and len(segment.pieces) < _SEGMENT_PIECES
     )
