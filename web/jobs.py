@@ -150,7 +150,8 @@ class Jobs:
             try:
                 self._launch(job, [sys.executable, str(INSTALLATION / command[0]), *command[1:]])
             except OSError as error:
-                raise HoldfastError(f"It cannot be started: {error.strerror}. Check {self._folder}.") from error
+                where = error.filename or self._folder
+                raise HoldfastError(f"It cannot be started: {where}: {error.strerror}.") from error
             self._forget_old()
         return job
 
