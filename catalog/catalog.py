@@ -104,10 +104,6 @@ class Catalog:
         """When each run of a backup began, of those at ``since`` or later, and how it stands; in no order."""
         return self._database.read(partial(history_queries.outcomes, backup_id=backup_id, since=since))
 
-    def archive_sizes(self, backup_id: str, limit: int) -> list[int]:
-        """The sizes of the newest archives of a backup, in bytes, oldest first."""
-        return self._database.read(partial(history_queries.archive_sizes, backup_id=backup_id, limit=limit))
-
     def revisions(self) -> dict[str, int]:
         """A number for each backup that ever ran or was checked. It is another one once something was recorded of it:
         a run, a check, the space in use. Cheap enough to be asked several times a second."""

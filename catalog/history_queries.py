@@ -71,13 +71,5 @@ def outcomes(connection: sa.Connection, backup_id: str, since: datetime) -> list
     # Naming the statuses makes this a question that the index runs_by_status answers alone: a sixth of the time.
     statuses = [status.value for status in RunStatus]
     chosen = (runs.c.backup_id == backup_id) & runs.c.status.in_(statuses) & (runs.c.started >= since)
-    rows = connection.execute(sa.select(runs.c.started, runs.c.status).where(chosen))
+    rows = connection.execute(sa.select(runs.c.started, runs.c.status).where(chosen)).all()  # by itself, row by row
     return [(started, _STATUSES[status]) for started, status in rows]
-
-
-def archive_sizes(connection: sa.Connection, backup_id: str, limit: int) -> list[int]:
-    question = sa.select(archives.c.size).select_from(runs.join(archives, archives.c.run_id == runs.c.id))
-    newest = (
-        question.where(runs.c.backup_id == backup_id).order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
-    )
-    return list(connection.scalars(newest))[::-1]

@@ -103,7 +103,7 @@ def test_the_last_measure_of_each_target_counts(catalog: Catalog) -> None:
     }
 
 
-def test_outcomes_and_archive_sizes_of_one_backup(catalog: Catalog) -> None:
+def test_the_outcomes_of_one_backup(catalog: Catalog) -> None:
     for number in range(5):
         catalog.finish_run(good(Run(f"run {number}", "shop/files", NOW + number * DAY), 100 + number))
     catalog.finish_run(replace(Run("failed", "shop/files", NOW + 5 * DAY), status=RunStatus.FAILED))
@@ -113,8 +113,7 @@ def test_outcomes_and_archive_sizes_of_one_backup(catalog: Catalog) -> None:
         (NOW + 4 * DAY, RunStatus.GOOD),
         (NOW + 5 * DAY, RunStatus.FAILED),
     ]
-    assert catalog.archive_sizes("shop/files", 3) == [102, 103, 104]
-    assert catalog.archive_sizes("shop/never", 3) == []
+    assert catalog.outcomes("shop/never", NOW) == []
 
 
 def test_the_newest_runs_of_some_backups_only(catalog: Catalog) -> None:

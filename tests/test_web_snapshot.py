@@ -104,7 +104,7 @@ def test_a_run_is_followed_from_its_beginning_to_its_end(site: Site) -> None:
     site.record(2, MONDAY - timedelta(minutes=2))
     assert site.state().level is Level.GOOD
     assert site.day(MONDAY.date()) == (DayCode.FAILED, 2), "the worst of the day"
-    assert site.state().sizes == (1000,)
+    assert site.state().sizes == [1000]
 
 
 def test_only_what_changed_is_told_and_gets_a_new_version(site: Site) -> None:

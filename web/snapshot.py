@@ -44,19 +44,24 @@ class Configured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackupState:
-    """One backup. ``facts`` are what its standing was made of. ``sizes`` are those of its newest archives in bytes,
-    oldest first. ``version`` is that of the view in which anything of it changed last."""
+    """One backup. ``facts`` are what its standing was made of. ``version`` is that of the view in which anything of it
+    changed last."""
 
     standing: Standing
     facts: StandingFacts
     days: Days
-    sizes: tuple[int, ...] = ()
     version: int = 0
 
     @property
     def level(self) -> Level:
         """How it stands, in one word."""
         return self.standing.level
+
+    @property
+    def sizes(self) -> list[int]:
+        """Those of its newest good archives in bytes, oldest first."""
+        newest = self.facts.good[-_SPARKLINE:]
+        return [run.archive_size for run in newest if run.archive_size is not None]
 
     @property
     def usage(self) -> tuple[Usage, ...]:
@@ -222,7 +227,6 @@ class Snapshot:
             states[backup_id] = replace(
                 states[backup_id],
                 days=_days(first, self._catalog.outcomes(backup_id, since)),
-                sizes=tuple(self._catalog.archive_sizes(backup_id, _SPARKLINE)),
                 version=version,
             )
         self._publish(states, frozenset(backup_ids))
