@@ -9,11 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import browser, requires_chromium, signed_in
-from tests.support.dashboard import Dashboard
+from tests.support.dashboard import Dashboard, installation, running_dashboard
 from tests.support.demo_site import FAILED, REAL, RUNNING, demo
+from tests.support.holdfast import Holdfast
 from tests.support.waiting import wait_for
 
-__all__ = ["browser", "demo"]
+__all__ = ["browser", "demo", "installation"]
 
 pytestmark = requires_chromium
 
@@ -169,6 +170,26 @@ def test_text_that_is_hard_to_read_would_be_found(page: Page) -> None:
     page.goto("/schedule")
     page.evaluate("document.querySelector('h1').style.color = getComputedStyle(document.body).backgroundColor")
     assert page.evaluate(CONTRAST) == ["What is next: 1.00"]
+
+
+def test_names_of_any_length_fit_a_telephone(browser: Browser, installation: Holdfast) -> None:
+    name = "Accounting-and-payroll-" + "x" * 77
+    backup = {
+        "NAME": name,
+        "INTERVALS": "0 2 * * *",
+        "FILE_PATH": f"/srv/{'y' * 150}",
+        "UPLOAD_TO": {"STORAGE_NAME": "LOCAL", "PATH": "z" * 150},
+    }
+    installation.write({"PROJECTS": [{"NAME": name, "BACKUPS": [{"FILE_BACKUP": [backup]}]}]})
+    assert installation.run("backup.py", "--all").returncode == 1
+    with running_dashboard(installation) as dashboard, signed_in(browser, dashboard) as page:
+        wait_for(lambda: dashboard.services.snapshot.view.is_whole)
+        run = dashboard.catalog.runs_of_all(1)[0]
+        for address in ("/", f"/projects/{name}", f"/backups/{name}/{name}", f"/runs/{run.id}", "/runs", "/schedule"):
+            page.goto(address)
+            for width in (360, 700, 1000, 1280):
+                page.set_viewport_size({"width": width, "height": 800})
+                assert page.evaluate(OVERFLOW) == [], (address, width)
 
 
 def test_no_page_asks_another_host(browser: Browser, demo: Dashboard, addresses: dict[str, str]) -> None:

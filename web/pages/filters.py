@@ -101,6 +101,8 @@ def share(activity: Activity) -> int | None:
 
 def activity_words(activity: Activity) -> str:
     """``1,204 files · 230 MB of 1.20 GB``. static/live.js writes the same."""
+    if activity.waiting_until is not None:
+        return f"Waits for its next try at {clock_minutes(activity.waiting_until)}"
     done, expected = _progress(activity)
     of = f" of {'' if activity.uploads else 'about '}{format_size(expected)}" if expected else ""
     if activity.uploads:

@@ -2,7 +2,7 @@
 // its parts marked with data-live take the place of those that are shown. So nothing is drawn twice in two languages.
 // Progress comes several times a second, and is put into the page as text.
 
-import { showTimes } from "./times.js";
+import { clock, showTimes } from "./times.js";
 
 const LEAST_MILLISECONDS = 900;
 const POLL_MILLISECONDS = 5_000;
@@ -123,6 +123,7 @@ function progressOf(activity) {
 }
 
 function words(activity, done, expected) {
+  if (activity.waiting_until) return `Waits for its next try at ${clock(activity.waiting_until).slice(0, 5)}`;
   const sending = activity.uploads.length > 0;
   const of = expected ? ` of ${sending ? "" : "about "}${formatSize(expected)}` : "";
   if (sending) return `Sending ${formatSize(done)}${of}`;

@@ -1,9 +1,11 @@
 // The log of a run that is under way grows in the page. What it says is only ever put in as text.
 
+import { clock } from "./times.js";
+
 const PAUSE_MILLISECONDS = 700;
 const MOST_LINES = 5_000;
 
-function addLine(log, line, clock) {
+function addLine(log, line) {
   const element = document.createElement("span");
   if (line.level === "WARNING") element.className = "warning";
   if (line.level === "ERROR" || line.level === "CRITICAL") element.className = "error";
@@ -11,24 +13,12 @@ function addLine(log, line, clock) {
   log.append(element);
 }
 
-// In the zone of the server, whose offset the page tells.
-function clockIn(zone) {
-  const options = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-  let format;
-  try {
-    format = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: zone });
-  } catch {
-    format = new Intl.DateTimeFormat("en-GB", options);
-  }
-  return (time) => format.format(new Date(time));
-}
-
-async function fetchMore(log, clock) {
+async function fetchMore(log) {
   const answer = await fetch(`/api/v1/runs/${encodeURIComponent(log.dataset.log)}/log?offset=${log.dataset.offset}`);
   if (!answer.ok) return false;
   const piece = await answer.json();
   const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  for (const line of piece.lines) addLine(log, line, clock);
+  for (const line of piece.lines) addLine(log, line);
   while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
   log.dataset.offset = piece.next_offset;
   if (piece.lines.length) {
@@ -41,7 +31,6 @@ async function fetchMore(log, clock) {
 export function startLog() {
   const log = document.querySelector("[data-log]");
   if (!log) return;
-  const clock = clockIn(log.dataset.zone);
   log.scrollTop = log.scrollHeight;
   const isRunning = () => document.getElementById("run")?.dataset.status === "running";
   let wasRunning = isRunning();
@@ -51,7 +40,7 @@ export function startLog() {
     if (isBusy || !(running || wasRunning)) return;
     isBusy = true;
     try {
-      while (await fetchMore(log, clock));
+      while (await fetchMore(log));
       wasRunning = running; // once more after its end, for the last lines
     } catch {
       // The server is away. It is asked again.

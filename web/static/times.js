@@ -6,6 +6,23 @@ const UNITS = [
   [86400, "d"],
 ];
 
+// The time of the day on the server, as the rest of the page has it.
+function clockOfServer() {
+  const options = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  try {
+    return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: document.documentElement.dataset.zone });
+  } catch {
+    return new Intl.DateTimeFormat("en-GB", options);
+  }
+}
+
+let format = null;
+
+export function clock(time) {
+  format ??= clockOfServer();
+  return format.format(new Date(time));
+}
+
 export function relative(seconds) {
   const size = Math.abs(seconds);
   if (size < 60) return seconds < 0 ? "in a moment" : "just now";
