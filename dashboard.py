@@ -57,14 +57,19 @@ def _command(arguments: argparse.Namespace) -> int:
     env_file: Path | None = arguments.env_file.absolute() if arguments.env_file else None
     with closing(bind(settings)) as listening, open_services(configuration, settings, env_file) as services:
         server = new_server(create_application(services), settings)
+
+        def end(*_: object) -> None:
+            server.should_exit = True
+
+        # From here on it ends well, be it asked to before it answers. Once it does, the server takes them by itself,
+        # and raises them once more when it has ended.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, end)
         if arguments.json:
             show_json({"url": url(settings, listening)})
         elif not arguments.quiet:
             show(f"The dashboard answers on {url(settings, listening)}")
         command_line.flush_output()
-        # The server ends on these by itself, and then raises them once more.
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: None)
         serve(server, listening)
     return EXIT_GOOD
 
