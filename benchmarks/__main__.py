@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import archives, dashboard, encryption, hosts, restores, starts, storages
+from benchmarks import archives, browse, dashboard, encryption, hosts, restores, starts, storages
 from benchmarks.corpora import make_huge, make_large, make_many, make_small, size_and_count
 from benchmarks.measure import Contender, take_turns
 from benchmarks.report import Table, write_report
@@ -99,8 +99,8 @@ def _restores(corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
     write_report("benchmarks-restore", title, pages, archives.REPOSITORY / "docs", encryption.peers(restores.peers()))
 
 
-def _dashboard(_corpora: Path, work: Path, _arguments: argparse.Namespace) -> None:
-    tables = dashboard.reading(work)
+def _dashboard(_corpora: Path, work: Path, arguments: argparse.Namespace) -> None:
+    tables = [*dashboard.reading(work), browse.opening(work, arguments.rounds)]
     write_report(
         "benchmarks-dashboard", "Benchmarks of the dashboard", tables, archives.REPOSITORY / "docs", "", dashboard.ABOUT
     )

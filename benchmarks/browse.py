@@ -1,7 +1,7 @@
 """How soon the dashboard shows what is in a copy of very many files, and what that costs.
 
-``python -m benchmarks.browse`` makes a copy of 500,000 members (its index and manifest, beside an archive without
-content), starts the real dashboard, and asks it as a browser does.
+It makes a copy of 500,000 members (its index and manifest, beside an archive without content), starts the real
+dashboard, and asks it as a browser does. ``python -m benchmarks.browse`` does that alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import http.client
 import json
 import random
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from archives.manifest import FilePart, Manifest, NoteList, Totals
 from archives.signature import signing_key
 from benchmarks.dashboard import Serving, a_dashboard, peak_memory
 from benchmarks.measure import MemorySampler
+from benchmarks.report import Table
 from model import Member, MemberKind, RunStatus
 from operations.copies.layout import copy_keys, object_name
 from utils import make_private_directory
@@ -39,39 +41,69 @@ _FILES_IN_A_FOLDER = 74
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=MEMBERS)
-    parser.add_argument("--flat", action="store_true", help="all of them in one folder")
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="holdfast-benchmark-"))
     try:
-        make_installation(work, arguments.members, is_flat=arguments.flat)
-        for line in browsing(work):
-            print(line)
+        for row in opening(work, arguments.rounds, arguments.members).rows:
+            print("  ".join(row))
     finally:
         shutil.rmtree(work)
 
 
-def browsing(folder: Path) -> Iterator[str]:
-    """What was measured, a line each."""
+def opening(work: Path, rounds: int, members: int = MEMBERS) -> Table:
+    """What a copy of so many members costs, in folders and all in one."""
+    rows = []
+    for name, is_flat in (("in folders of 75", False), ("all in one folder", True)):
+        folder = work / f"browse-{'flat' if is_flat else 'deep'}"
+        make_installation(folder, members, is_flat=is_flat)
+        found: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            shutil.rmtree(folder / "state" / "browse", ignore_errors=True)
+            for path in (folder / "state").glob("dashboard.db*"):  # its user is added again
+                path.unlink()
+            for what, figure in browsing(folder):
+                found.setdefault(what, []).append(figure)
+        rows += [(what, name, _UNITS[what].format(statistics.median(figures))) for what, figures in found.items()]
+    return Table(
+        f"A copy of {members:,} files that nobody opened before",
+        f"The median of {rounds} each time with a dashboard that was just started and nothing kept of the copy.",
+        ("what", "files", "measured"),
+        rows,
+    )
+
+
+_UNITS = {
+    "the first folder": "{:.2f} s",
+    "bytes sent for it": "{:,.0f}",
+    "a search at once after it, which needs the whole listing": "{:.2f} s",
+    "the page of another folder, once it is whole": "{:.3f} s",
+    "a search by a part of a name, once it is whole": "{:.3f} s",
+    "the most memory of the dashboard, in MB": "{:.0f}",
+    "the same with the process that makes the listing (Pss), in MB": "{:.0f}",
+    "the listing on the disk, in MB": "{:.0f}",
+}
+
+
+def browsing(folder: Path) -> Iterator[tuple[str, float]]:
+    """What was measured once: a key of ``_UNITS``, and its figure."""
+    names = iter(_UNITS)
     with a_dashboard(folder) as dashboard, MemorySampler(dashboard.process) as sampler:
         _ask(dashboard, f"/api/v1{_COPIES}")
-        before = peak_memory(dashboard.process)
         copy = f"{_COPIES}/20261120T030000Z"
         seconds, first = _timed(lambda: _ask(dashboard, f"/api/v1{copy}/files"))
-        yield f"the first folder, of a copy that nobody opened before: {seconds:.2f} s, {len(first):,} bytes"
+        yield next(names), seconds
+        yield next(names), len(first)
         page = json.loads(first)
         folders = [item["locator"] for item in page["items"] if item["kind"] == "directory"]
         other = quote([page["folder"], *folders][-1])
-        seconds, _ = _timed(lambda: _ask(dashboard, f"/api/v1{copy}/search?q=99999"))
-        yield f"a search at once after it, which needs the whole listing: {seconds:.2f} s"
-        seconds, _ = _timed(lambda: _ask(dashboard, f"{copy}?folder={other}"))
-        yield f"the page of another folder, once it is whole: {seconds * 1000:.0f} ms"
-        seconds, found = _timed(lambda: _ask(dashboard, f"/api/v1{copy}/search?q=99999"))
-        yield f"a search by a part of a name: {seconds * 1000:.0f} ms, {len(json.loads(found)['items'])} found"
-        after = peak_memory(dashboard.process)
-        yield f"the most memory of the dashboard: {after / 1e6:.0f} MB, before {before / 1e6:.0f} MB"
-        yield f"with the process that makes the listing (Pss): {sampler.peak / 1e6:.0f} MB"
+        yield next(names), _timed(lambda: _ask(dashboard, f"/api/v1{copy}/search?q=99999"))[0]
+        yield next(names), _timed(lambda: _ask(dashboard, f"{copy}?folder={other}"))[0]
+        yield next(names), _timed(lambda: _ask(dashboard, f"/api/v1{copy}/search?q=99999"))[0]
+        yield next(names), peak_memory(dashboard.process) / 1e6
+        yield next(names), sampler.peak / 1e6
     size = sum(file.stat().st_size for file in (folder / "state" / "browse").rglob("*") if file.is_file())
-    yield f"the listing on the disk: {size / 1e6:.0f} MB"
+    yield next(names), size / 1e6
 
 
 def make_installation(folder: Path, members: int, *, is_flat: bool) -> None:
