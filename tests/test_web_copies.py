@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from model import Backup
 from operations.browsing import copy_lists
 from tests.support.configurations import write
 from tests.support.dashboard import Dashboard, installation, running_dashboard
@@ -18,6 +20,10 @@ from tests.support.holdfast import BACKUP_ID, Holdfast
 from tests.support.trees import make_tree
 from tests.support.web_copies import COPIES, Browsed, locator, make_a_copy
 from utils import printable
+from web.api.copies import list_of_copies
+from web.browsing.documents import CopyList
+from web.pages import copies as copies_pages
+from web.services import Services
 
 __all__ = ["installation"]
 
@@ -215,3 +221,34 @@ def test_what_is_not_signed_by_a_trusted_key_is_not_opened(installation: Holdfas
         (copy,) = client.get(COPIES).json()["copies"]
         assert "--untrusted" in copy["not_opened"]
         assert Browsed.by(client).get("files").status_code == 409
+
+
+def test_a_page_does_not_wait_for_a_storage_that_does_not_answer(
+    installation: Holdfast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_a_copy(installation)
+    answers = threading.Event()
+    listed = 0
+
+    def held(services: Services, backup: Backup) -> CopyList:
+        nonlocal listed
+        listed += 1
+        assert answers.wait(60)
+        return list_of_copies(services, backup)
+
+    monkeypatch.setattr(copies_pages, "list_of_copies", held)
+    monkeypatch.setattr(copies_pages, "_PATIENCE", 0.05)
+    with running_dashboard(installation) as dashboard:
+        client = dashboard.client()
+        try:
+            for _ in range(3):
+                page = client.get("/backups/shop/files/copies").text
+                assert "not all have answered yet" in page
+                assert 'http-equiv="refresh"' in page
+        finally:
+            answers.set()
+        monkeypatch.setattr(copies_pages, "_PATIENCE", 60)
+        page = client.get("/backups/shop/files/copies").text
+        assert "not all have answered yet" not in page
+        assert "LOCAL" in page
+    assert listed == 1

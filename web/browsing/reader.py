@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from errors import DamagedArchiveError, EncryptionKeyError, HostileArchiveError
 from model import Backup
@@ -61,6 +61,7 @@ class CopyReader:
         self._opened = OpenedCopies(state_directory)
         self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="look into copies")
         self._download_threads = ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="download")
+        self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
         self._downloads = threading.BoundedSemaphore(DOWNLOADS_AT_ONCE)
 
     def close(self) -> None:
@@ -75,6 +76,31 @@ class CopyReader:
         return await asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: _told(lambda: function(*args, **options))
         )
+
+    async def within(
+        self,
+        seconds: float,
+        key: Hashable,
+        function: Callable[Parameters, Result],
+        *args: Parameters.args,
+        **options: Parameters.kwargs,
+    ) -> Result | None:
+        """The same, or None where it takes longer: it goes on, and who asks with this key meanwhile waits too."""
+
+        def forget(task: asyncio.Task[Result]) -> None:
+            self._under_way.pop(key, None)
+            if not task.cancelled():
+                task.exception()  # else it would be logged where everybody who waited has left
+
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self.in_thread(function, *args, **options))
+            task.add_done_callback(forget)
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            return None
+        result: Result = task.result()
+        return result
 
     async def in_download_thread(self, function: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._download_threads, function)

@@ -28,6 +28,9 @@ from web.services import ServicesOf
 
 router = APIRouter(include_in_schema=False)
 
+# Seconds that a page waits for the storages before it says that they have not answered yet.
+_PATIENCE = 2.0
+
 SearchText = Annotated[str, Query(max_length=LONGEST_SEARCH)]
 SearchAfter = Annotated[int, Query(ge=0, le=1 << 62)]
 
@@ -65,10 +68,10 @@ class CopyAddresses:
 async def copies_page(request: Request, who: Viewer, services: ServicesOf, project: str, name: str) -> Response:
     """The copies of a backup on all of its targets."""
     backup = backup_named(services, project, name)
-    copies = await services.copies.in_thread(list_of_copies, services, backup)
+    copies = await services.copies.within(_PATIENCE, ("copies", backup.id), list_of_copies, services, backup)
     return page(
         request,
-        "copies.html",
+        "copies.html" if copies is not None else "copies-awaited.html",
         backup=backup,
         copies=copies,
         address_of=lambda copy: address(f"/backups/{backup.id}/copies/{copy.timestamp}", target=copy.target),
