@@ -33,7 +33,7 @@ def tidy_up(configuration: Configuration, now: datetime) -> None:
     try:
         if timedelta() <= now - _modified(mark, now) < _EVERY:
             return
-        mark.touch()
+        mark.touch(0o600)
         _remove_uploads(state, now)
         for _ in abandoned_copies(configuration):
             pass  # to ask for them removes what is beside them and was never finished

@@ -11,6 +11,7 @@ import pytest
 from accounts import Role
 from model import Run, RunStatus
 from tests.support.dashboard import Dashboard, dashboard, installation
+from tests.support.faulty_run import wait_until
 from tests.support.holdfast import BACKUP_ID
 from tests.support.metrics import Metrics
 from utils import utc_now
@@ -30,11 +31,14 @@ def test_a_viewers_token_is_enough_and_the_answer_follows_the_runs(dashboard: Da
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert Metrics(answer.text).get("holdfast_backup_status", backup=BACKUP_ID, status="never") == 1
 
+    def status_is(status: str) -> bool:
+        return Metrics(program.get("/metrics").text).get("holdfast_backup_status", status=status) == 1
+
     run = Run(uuid.uuid4().hex, BACKUP_ID, utc_now())
     dashboard.catalog.begin_run(run)
-    assert Metrics(program.get("/metrics").text).get("holdfast_backup_status", status="running") == 1
+    wait_until(lambda: status_is("running"))
     dashboard.catalog.finish_run(replace(run, ended=utc_now(), status=RunStatus.GOOD))
-    assert Metrics(program.get("/metrics").text).get("holdfast_backup_status", status="good") == 1
+    wait_until(lambda: status_is("good"))
 
 
 @pytest.mark.parametrize("broken", ["PROJECTS: [", "PROJECTS: 3\n"])

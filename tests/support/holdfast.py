@@ -61,7 +61,9 @@ class Holdfast:
         self.config.chmod(0o600)
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LOCAL_STORAGE_ROOT": str(self.storage), "STATE_DIR": str(self.state)}
+        # COLUMNS is the width of the terminal of whoever runs the tests.
+        inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        return {**inherited, "LOCAL_STORAGE_ROOT": str(self.storage), "STATE_DIR": str(self.state)}
 
     def configuration(self) -> Configuration:
         """What the processes will load."""
