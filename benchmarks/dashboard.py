@@ -218,7 +218,7 @@ def _event_delays(serving: Serving, folder: Path) -> list[float]:
 
     def listen() -> None:
         event = b""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):  # http.client, once the connection is closed
             while line := stream.readline():
                 if line.startswith(b"event:"):
                     event = line.partition(b":")[2].strip()
