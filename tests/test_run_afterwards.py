@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from catalog import open_catalog
 from model import Archive, Copy, Run, RunStatus, Usage
+from operations.usage import record_usage
+from storages.workplace import Workplace
 from tests.support.holdfast import BACKUP_ID
 from tests.support.several_targets import SeveralTargets
 from utils import utc_now
@@ -124,3 +127,16 @@ def test_a_target_that_cannot_be_listed_keeps_its_last_measure_and_the_log_says_
     after = usage(site)
     assert (after["ONE:kept"].copies, after["TWO:kept"]) == (2, before["TWO:kept"])
     assert "INFO what is used of TWO:kept was not measured: " in log_text(site)
+
+
+def test_a_target_whose_copy_failed_is_not_asked_again(site: SeveralTargets, caplog: pytest.LogCaptureFixture) -> None:
+    """One that does not answer would be waited for once more, as long as for the copy."""
+    (backup,) = site.holdfast.configuration().backups
+    catalog = open_catalog(site.holdfast.state, None)
+    copies = (Copy("ONE", "a", RunStatus.GOOD), Copy("TWO", "b", RunStatus.FAILED, error="No answer."))
+    run = Run("1", BACKUP_ID, utc_now(), status=RunStatus.FAILED, copies=copies)
+    with caplog.at_level("INFO"):
+        record_usage(run, backup, catalog, Workplace(site.holdfast.state), logging.getLogger("test"))
+    catalog.close()
+    assert set(usage(site)) == {"ONE:kept"}
+    assert "what is used of TWO:kept was not measured: its copy has failed" in caplog.text

@@ -151,7 +151,7 @@ def _recorded(
     if error is not None:
         return run
     run = _pruned(run, configuration, attempt, catalog, log)
-    record_usage(attempt.backup, catalog, attempt.workplace, log)
+    record_usage(run, attempt.backup, catalog, attempt.workplace, log)
     return run
 
 
