@@ -40,7 +40,7 @@ class Choice:
     @property
     def configured_backup(self) -> Backup:
         """The backup as the configuration has it. Raises UsageError where it has none of this id."""
-        backup = configured(self.configuration, self.backup.id)
+        backup = self.configuration.find(self.backup.id)
         if backup is not None:
             return backup
         raise UsageError(
@@ -70,11 +70,6 @@ def backup_named(configuration: Configuration, text: str) -> Backup:
     from operations.selection import find_backup
 
     return find_backup(configuration, text)
-
-
-def configured(configuration: Configuration, backup_id: str) -> Backup | None:
-    """The backup of the configuration with this id, where there is one."""
-    return next((backup for backup in configuration.backups if backup.id == backup_id), None)
 
 
 @dataclass(frozen=True, slots=True)

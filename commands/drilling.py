@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from command_line import complain, show, show_json, styled
-from commands.choice import Meant, configured, copy_document, listed, meant_by, require_trusted
+from commands.choice import Meant, copy_document, listed, meant_by, require_trusted
 from commands.places import Lookup
 from errors import EXIT_FAILED, EXIT_GOOD, HoldfastError, UsageError
 from interruption import end_cleanly_on_signals
@@ -88,7 +88,7 @@ def drilled(meant: Meant, arguments: argparse.Namespace, lookup: Lookup, log_pat
     started = utc_now()
     listing = lookup.listing(meant.backup)
     errors = list(listing.errors)
-    backup = configured(lookup.configuration, meant.backup.id)
+    backup = lookup.configuration.find(meant.backup.id)
     plan = backup.verify.drill if backup is not None and backup.verify is not None else None
     try:
         copy = meant.chosen_of(listing)

@@ -357,6 +357,10 @@ class Configuration:
         roots = [storage.settings["ROOT"] for storage in self.storages.values() if storage.type is StorageType.LOCAL]
         return (self.state_directory, *(Path(root) for root in roots if isinstance(root, str)))
 
+    def find(self, backup_id: str) -> Backup | None:
+        """The backup with this id; None where there is none."""
+        return next((backup for backup in self.backups if backup.id == backup_id), None)
+
     @property
     def enabled_backups(self) -> tuple[Backup, ...]:
         return tuple(backup for backup in self.backups if backup.enabled)

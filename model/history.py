@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class RunStatus(enum.StrEnum):
@@ -72,6 +72,11 @@ class Run:
     archive: Archive | None = None
     copies: tuple[Copy, ...] = ()
 
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took; None while it is under way."""
+        return self.ended - self.started if self.ended is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class RunPoint:
@@ -84,6 +89,11 @@ class RunPoint:
     archive_size: int | None = None
     content_size: int | None = None
     file_count: int | None = None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took; None while it is under way."""
+        return self.ended - self.started if self.ended is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,13 +249,13 @@ def _streak(facts: Facts, how: str, count: int, since: datetime | None) -> str:
 
 
 def _when(facts: Facts, run: Run) -> str:
-    took = f", it took {format_duration((run.ended - run.started).total_seconds())}" if run.ended else ""
+    took = f", it took {format_duration(run.duration.total_seconds())}" if run.duration is not None else ""
     due = f"\nWas due: {facts.time(run.slot)}" if run.slot else "\nIt was started by hand."
     return f"Began: {facts.time(run.started)}{took}{due}"
 
 
 def _outcome(facts: Facts, run: Run) -> str:
-    took = f", in {format_duration((run.ended - run.started).total_seconds())}" if run.ended else ""
+    took = f", in {format_duration(run.duration.total_seconds())}" if run.duration is not None else ""
     size = ""
     if run.archive is not None:
         packed = f"{format_size(run.archive.content_size)} packed to {format_size(run.archive.size)}"

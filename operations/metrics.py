@@ -177,7 +177,7 @@ def _started(run: Run | RunPoint | None) -> float:
 
 
 def _duration(run: Run | None) -> float | None:
-    return (run.ended - run.started).total_seconds() if run is not None and run.ended is not None else None
+    return run.duration.total_seconds() if run is not None and run.duration is not None else None
 
 
 def _of_archive(name: str) -> Callable[[Standing], float | None]:

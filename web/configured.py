@@ -9,7 +9,7 @@ from pathlib import Path
 
 from config import load_configuration
 from errors import ConfigurationError
-from model import Configuration, Problem
+from model import Configuration, Problem, Severity
 
 # How often the files are looked at, at most; in seconds.
 _LOOKS_EVERY = 0.5
@@ -38,6 +38,10 @@ class Configured:
         """What is wrong with the file as it is now, or worth saying about it: errors and warnings."""
         self._refresh()
         return self._problems
+
+    def is_valid(self) -> bool:
+        """Whether the file as it is now has no error."""
+        return all(problem.severity is not Severity.ERROR for problem in self.problems())
 
     def _refresh(self) -> None:
         if time.monotonic() - self._looked < _LOOKS_EVERY:

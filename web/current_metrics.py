@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 from catalog import Catalog
-from model import Severity
 from operations.metrics import current_metrics, metrics
 from utils import utc_now
 from web.configured import Configured
@@ -27,7 +26,7 @@ class CurrentMetrics:
         """In the format of Prometheus, at most a minute old. Raises CatalogError."""
         with self._lock:
             view = self._snapshot.view
-            is_valid = all(problem.severity is not Severity.ERROR for problem in self._configured.problems())
+            is_valid = self._configured.is_valid()
             if not view.is_whole:  # what is left out would look as if it were gone
                 return current_metrics(view.configuration, self._catalog, utc_now(), is_config_valid=is_valid)
             if self._of != (view.version, is_valid):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from contextlib import closing
@@ -22,7 +21,7 @@ from model import Backup, Configuration, RunStatus
 from operations.log_files import rotate_if_full
 from operations.running.missed import missed_runs, sole_catch_up
 from schedules.times import GRACE, next_runs
-from utils import format_timestamp, make_private_directory, parse_timestamp
+from utils import format_timestamp, make_private_directory, parse_timestamp, replace_private_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,8 @@ def _read(path: Path) -> _Look:
 
 def _write(path: Path, look: _Look) -> None:
     document = {"recorded": look.recorded, "checked": format_timestamp(look.checked) if look.checked else None}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         make_private_directory(path.parent)
-        temporary.write_text(json.dumps(document) + "\n")
-        temporary.replace(path)
+        replace_private_file(path, json.dumps(document) + "\n")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise HoldfastError(f"{path} cannot be written: {error.strerror}. Check STATE_DIR.") from error

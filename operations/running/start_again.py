@@ -61,7 +61,7 @@ def _put_right(record: StoppedRecord, state: Path, configuration: Configuration,
 def _started(record: StoppedRecord, configuration: Configuration) -> tuple[list[str], list[str]]:
     """What there is to say of those that run again or are gone, and of those that a person has to start."""
     of_whom = f"for an earlier run of {record.backup_id} on {record.place}."
-    backup = next((backup for backup in configuration.backups if backup.id == record.backup_id), None)
+    backup = configuration.find(record.backup_id)
     if record.asked and record.ssh and (backup is None or ssh_words(backup) != record.ssh):
         reason = f"The configuration no longer says how to sign in there. Remove {record.path} once they run."
         return [], [not_started(record, record.asked, reason)]

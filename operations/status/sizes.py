@@ -89,7 +89,7 @@ def sizes(runs: Sequence[RunPoint]) -> Sizes:
 
 def usual_duration(runs: Sequence[RunPoint]) -> timedelta | None:
     """How long these good runs take: nine of ten took no longer. None where none of them tells."""
-    durations = sorted(max(run.ended - run.started, timedelta()) for run in runs[-HISTORY:] if run.ended is not None)
+    durations = sorted(max(run.duration, timedelta()) for run in runs[-HISTORY:] if run.duration is not None)
     return durations[int((len(durations) - 1) * _MOST_RUNS_ARE_AS_SHORT)] if durations else None
 
 

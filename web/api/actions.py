@@ -257,7 +257,7 @@ def _started(
 def _backup(services: Services, project: str, name: str) -> Backup:
     """Raises NotFoundProblem."""
     wanted = f"{project}/{name}"
-    backup = next((each for each in services.configured.current().backups if each.id == wanted), None)
+    backup = services.configured.current().find(wanted)
     if backup is None:
         raise NotFoundProblem(f"There is no backup {wanted} in the configuration.")
     return backup

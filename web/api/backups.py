@@ -198,7 +198,7 @@ def history_points(services: Services, backup_id: str) -> list[HistoryPoint]:
         HistoryPoint(
             id=point.id,
             started=point.started,
-            duration=(point.ended - point.started).total_seconds() if point.ended else None,
+            duration=point.duration.total_seconds() if point.duration is not None else None,
             status=point.status,
             archive_size=point.archive_size,
             content_size=point.content_size,

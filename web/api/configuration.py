@@ -45,7 +45,7 @@ def configuration_document(services: Services) -> ConfigurationDocument:
     path = services.configured.current().path
     return ConfigurationDocument(
         path=str(path),
-        is_valid=all(problem.severity is not Severity.ERROR for problem in problems),
+        is_valid=services.configured.is_valid(),
         lines=_lines(path),
         problems=[_problem(problem) for problem in problems],
     )

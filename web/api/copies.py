@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from model import Backup
@@ -53,12 +53,23 @@ _BINARY: dict[int | str, dict[str, Any]] = {
 def backup_named(services: Services, project: str, name: str) -> Backup:
     """The backup with this id. Raises NotFoundProblem."""
     backup_id = f"{project}/{name}"
-    for backup in services.configured.current().backups:
-        if backup.id == backup_id:
-            return backup
-    raise NotFoundProblem(
-        f"There is no backup {backup_id} in the configuration. Where copies of it lie, restore.py list shows them."
-    )
+    backup = services.configured.current().find(backup_id)
+    if backup is None:
+        raise NotFoundProblem(
+            f"There is no backup {backup_id} in the configuration. Where copies of it lie, restore.py list shows them."
+        )
+    return backup
+
+
+async def chosen_copy(
+    services: ServicesOf, project: str, name: str, timestamp: Timestamp, target: TargetName = None
+) -> Chosen:
+    """The copy that an address means. Raises NotFoundProblem."""
+    return Chosen(backup_named(services, project, name), timestamp, target)
+
+
+ChosenCopy = Annotated[Chosen, Depends(chosen_copy)]
+"""The parameter of a route below ``/copies/{timestamp}``."""
 
 
 @router.get("/backups/{project}/{name}/copies")
@@ -72,15 +83,11 @@ async def copies(who: Viewer, services: ServicesOf, project: str, name: str) -> 
 async def files(
     who: Viewer,
     services: ServicesOf,
-    project: str,
-    name: str,
-    timestamp: Timestamp,
+    chosen: ChosenCopy,
     folder: FolderParameter,
-    target: TargetName = None,
     after: After = None,
 ) -> FolderPage:
     """What is in a folder of a copy, 200 at a time."""
-    chosen = Chosen(backup_named(services, project, name), timestamp, target)
     return await services.copies.in_thread(folder_of_copy, services, chosen, folder, cursor_of(after))
 
 
@@ -88,9 +95,7 @@ async def files(
 async def search(
     who: Viewer,
     services: ServicesOf,
-    project: str,
-    name: str,
-    timestamp: Timestamp,
+    chosen: ChosenCopy,
     q: Annotated[
         str,
         Query(
@@ -100,11 +105,9 @@ async def search(
             pattern="[^/]",
         ),
     ],
-    target: TargetName = None,
     after: Annotated[int, Query(ge=0, le=1 << 62, description="`next` of the answer before.")] = 0,
 ) -> FoundPage:
     """Look for members by their names. An answer comes after a second at the latest; `next` searches on."""
-    chosen = Chosen(backup_named(services, project, name), timestamp, target)
     return await services.copies.in_thread(found_in_copy, services, chosen, q, after)
 
 
@@ -112,14 +115,10 @@ async def search(
 async def member(
     who: Viewer,
     services: ServicesOf,
-    project: str,
-    name: str,
-    timestamp: Timestamp,
+    chosen: ChosenCopy,
     path: PathParameter,
-    target: TargetName = None,
 ) -> MemberDetails:
     """All that is known of one member."""
-    chosen = Chosen(backup_named(services, project, name), timestamp, target)
 
     def read() -> MemberDetails:
         opened = services.copies.open(services, chosen)
@@ -132,14 +131,10 @@ async def member(
 async def download(
     who: Operator,
     services: ServicesOf,
-    project: str,
-    name: str,
-    timestamp: Timestamp,
+    chosen: ChosenCopy,
     path: PathParameter,
-    target: TargetName = None,
 ) -> Response:
     """One file. Its content is checked as it is sent: the connection is closed before its end where it is damaged."""
-    chosen = Chosen(backup_named(services, project, name), timestamp, target)
 
     def find() -> tuple[OpenCopy, Download]:
         opened = services.copies.open(services, chosen)
@@ -152,22 +147,18 @@ async def download(
 async def download_of_folder(
     who: Operator,
     services: ServicesOf,
-    project: str,
-    name: str,
-    timestamp: Timestamp,
+    chosen: ChosenCopy,
     folder: FolderParameter,
-    target: TargetName = None,
 ) -> Response:
     """A folder, with all that is in it, as a ZIP file. As with one file, the connection is closed before the end where
     something is damaged."""
-    chosen = Chosen(backup_named(services, project, name), timestamp, target)
 
     def find() -> tuple[OpenCopy, Download]:
         opened = services.copies.open(services, chosen)
         return opened, download_folder(opened.copy, opened.listing, folder or ())
 
-    last = printable(folder[-1]) if folder else name
-    return await _answer(services, who, find, folder or (), f"{last}-{timestamp}.zip")
+    last = printable(folder[-1]) if folder else chosen.backup.id.partition("/")[2]
+    return await _answer(services, who, find, folder or (), f"{last}-{chosen.timestamp}.zip")
 
 
 def list_of_copies(services: Services, backup: Backup) -> CopyList:

@@ -88,7 +88,7 @@ def run_document(run: Run) -> RunDocument:
         status=run.status,
         started=run.started,
         ended=run.ended,
-        duration=(run.ended - run.started).total_seconds() if run.ended else None,
+        duration=run.duration.total_seconds() if run.duration is not None else None,
         slot=run.slot,
         message=run.message,
         archive=archive.name if archive else None,

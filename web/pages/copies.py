@@ -11,8 +11,7 @@ from operations.browsing.listing import Place
 from web.api.copies import (
     LONGEST_SEARCH,
     After,
-    TargetName,
-    Timestamp,
+    ChosenCopy,
     backup_named,
     folder_of_copy,
     found_in_copy,
@@ -83,17 +82,13 @@ async def copy_page(
     request: Request,
     who: Viewer,
     services: ServicesOf,
-    project: str,
-    name: str,
-    timestamp: Timestamp,
+    chosen: ChosenCopy,
     folder: FolderParameter,
-    target: TargetName = None,
     after: After = None,
     q: SearchText = "",
     search_after: SearchAfter = 0,
 ) -> Response:
     """What is in a folder of a copy, or what a search found."""
-    chosen = Chosen(backup_named(services, project, name), timestamp, target)
     found: FoundPage | None = None
     shown: FolderPage | None = None
     if q.strip("/"):
@@ -104,8 +99,8 @@ async def copy_page(
         request,
         "browse.html",
         backup=chosen.backup,
-        timestamp=timestamp,
-        target=target or (shown.target if shown else None) or str(chosen.backup.targets[0]),
+        timestamp=chosen.timestamp,
+        target=chosen.target or (shown.target if shown else None) or str(chosen.backup.targets[0]),
         q=q,
         found=found,
         shown=shown,

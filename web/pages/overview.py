@@ -42,7 +42,7 @@ def overview(
 ) -> Response:
     """How everything stands."""
     view = services.snapshot.view
-    has_errors = any(problem.severity == "error" for problem in services.configured.problems())
+    has_errors = not services.configured.is_valid()
     running = activities(view.configuration.state_directory)
 
     def context() -> dict[str, object]:
